@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import type { Dependency, Job, Limit, ProbeType, Target } from '../core/probe.ts'
+import { Secret } from '../core/secrets.ts'
+import { commonShape, type Common } from './schema.ts'
+
+/** Where in an entry something is wrong; an empty path is the entry itself. */
+export interface EntryIssue {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+/** The first 12 hex digits of SHA-256(probe, NUL, canonical target). */
+export function jobId(name: string, target: string): string {
+  return createHash('sha256').update(`${name}\0${target}`).digest('hex').slice(0, 12)
+}
+
+/**
+ * A target as text, read into raw options: a URL of one of the type's schemes sets more than the target.
+ * Throws an Error with a sentence when the URL is not one.
+ */
+export function readTarget(type: ProbeType, text: string): Record<string, unknown> {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
+  if (scheme === undefined) return { target: text }
+  if (!type.schemes.includes(scheme)) throw new Error(`expected a target of type ${type.type} (${type.schemes.map((s) => `${s}://`).join(', ')}), not ${scheme}://`)
+  if (!URL.canParse(text)) throw new Error(`expected a URL such as ${scheme}://host`)
+  return type.fromUrl(new URL(text))
+}
+
+const DEFAULT_EVERY_MS = 30_000
+const DEFAULT_TIMEOUT_MS = 5_000
+const MINUTE_MS = 60_000
+
+/** Builds the job of one entry and one target from options that the type's schema has parsed. */
+export function buildJob(type: ProbeType, common: Common, options: { readonly target: Target }): Job {
+  const target = String(options.target)
+  const schedule = common.cron !== undefined
+    ? { cron: common.cron, timezone: common.timezone, runAtStart: common.run_at_start ?? true }
+    : { everyMs: common.every ?? DEFAULT_EVERY_MS }
+  const slow = !('everyMs' in schedule) || schedule.everyMs > MINUTE_MS
+  const about = {
+    id: jobId(common.name, target),
+    type: type.type,
+    name: common.name,
+    target,
+    host: options.target.host,
+    labels: common.labels,
+    schedule,
+    timeoutMs: common.timeout ?? ('everyMs' in schedule ? Math.min(DEFAULT_TIMEOUT_MS, schedule.everyMs) : DEFAULT_TIMEOUT_MS),
+    failureThreshold: common.failure_threshold ?? (slow ? 1 : 3),
+    successThreshold: common.success_threshold ?? 1,
+    dependsOn: common.depends_on.map(dependency),
+    mode: common.mode ?? 'read-write' as const,
+    limits: limits(type, common),
+    histogram: common.histogram ?? false,
+  }
+  return {
+    ...about,
+    phases: type.phases,
+    codes: type.codes,
+    fingerprint: createHash('sha256').update(JSON.stringify([about, options], plain)).digest('hex'),
+    run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
+  }
+}
+
+/** Secrets count for the fingerprint too, or a changed password would not be noticed; the hash keeps them. */
+function plain(_key: string, value: unknown): unknown {
+  return value instanceof Secret ? value.reveal() : value
+}
+
+function dependency(entry: Common['depends_on'][number]): Dependency {
+  const { probe: text, remote } = typeof entry === 'string' ? { probe: entry, remote: false } : entry
+  const slash = text.indexOf('/')
+  return slash < 0 ? { probe: text, remote } : { probe: text.slice(0, slash), target: text.slice(slash + 1), remote }
+}
+
+function limits(type: ProbeType, common: Common): readonly Limit[] {
+  return Object.entries(common.limits).flatMap(([name, { warning, critical }]) => {
+    const spec = levelsOf(type)[name]
+    if (!spec) return []
+    return [{ name, ...spec, ...(warning === undefined ? {} : { warning }), ...(critical === undefined ? {} : { critical }), fails: common.fail_on.includes(name) }]
+  })
+}
+
+/** The levels that a limit can be set on: `duration` for every type, and the type's own. */
+export function levelsOf(type: ProbeType): NonNullable<ProbeType['levels']> {
+  return { duration: { gauge: 'probe_duration_seconds', worse: 'above' }, ...type.levels }
+}
+
+const common = z.object(commonShape)
+
+/**
+ * Reads one entry of a known type into its jobs. `entry` is the mapping as it stands in the file, substituted, with the
+ * defaults merged in. Every mistake is returned with its path in the entry.
+ */
+export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknown>>): { jobs: Job[], issues: EntryIssue[] } {
+  const { type: _type, target, targets, ...rest } = entry
+  const optionKeys = Object.keys(type.options.shape)
+  const commonRaw = Object.fromEntries(Object.entries(rest).filter(([key]) => key in commonShape))
+  const optionsRaw = Object.fromEntries(Object.entries(rest).filter(([key]) => optionKeys.includes(key)))
+  const issues: EntryIssue[] = []
+
+  for (const key of Object.keys(rest)) {
+    if (!(key in commonShape) && !optionKeys.includes(key)) {
+      issues.push({ path: [key], message: `unknown key for type ${type.type}${nearest(key, [...Object.keys(commonShape), ...optionKeys, 'type', 'targets'])}` })
+    }
+  }
+  const read = common.safeParse(commonRaw)
+  if (!read.success) issues.push(...read.error.issues.flatMap(flatten))
+
+  const places: { text: unknown, path: readonly PropertyKey[] }[] = []
+  if (target !== undefined && targets !== undefined) issues.push({ path: ['targets'], message: 'expected either target or targets' })
+  else if (Array.isArray(targets)) places.push(...targets.map((text: unknown, index) => ({ text, path: ['targets', index] })))
+  else if (targets !== undefined) issues.push({ path: ['targets'], message: 'expected a list of targets' })
+  else if (target !== undefined) places.push({ text: target, path: ['target'] })
+  else if (type.defaultTargets) places.push(...type.defaultTargets().map((text) => ({ text, path: [] })))
+  if (places.length === 0 && targets === undefined && target === undefined) issues.push({ path: [], message: `expected target or targets` })
+  else if (Array.isArray(targets) && targets.length === 0) issues.push({ path: ['targets'], message: 'expected at least one target' })
+
+  const parsed: { options: { target: Target }, path: readonly PropertyKey[] }[] = []
+  const seen = new Set<string>()
+  for (const { text, path } of places) {
+    if (typeof text !== 'string') {
+      issues.push({ path, message: 'expected a text' })
+      continue
+    }
+    let overlay: Record<string, unknown>
+    try {
+      overlay = readTarget(type, text)
+    } catch (error) {
+      issues.push({ path, message: error instanceof Error ? error.message : String(error) })
+      continue
+    }
+    const result = type.options.safeParse({ ...overlay, ...optionsRaw, target: overlay['target'] })
+    if (result.success) {
+      parsed.push({ options: result.data as { target: Target }, path }) // safe: every type's options have a target that parses to a Target
+      continue
+    }
+    for (const issue of result.error.issues.flatMap(flatten)) {
+      const own = issue.path[0] === 'target' || !(String(issue.path[0]) in optionsRaw)
+      const at = { path: own && issue.path.length > 0 ? issue.path[0] === 'target' ? path : [] : issue.path, message: issue.path[0] !== 'target' && own ? `${issue.path.map(String).join('.')}: ${issue.message}` : issue.message }
+      const key = JSON.stringify([at.path.map(String), at.message])
+      if (!seen.has(key)) issues.push(at)
+      seen.add(key)
+    }
+  }
+
+  const levels = levelsOf(type)
+  if (read.success) {
+    for (const name of Object.keys(read.data.limits)) {
+      if (!(name in levels)) issues.push({ path: ['limits', name], message: `expected one of ${Object.keys(levels).join(', ')}` })
+    }
+    for (const [index, name] of read.data.fail_on.entries()) {
+      if (!(name in read.data.limits)) issues.push({ path: ['fail_on', index], message: 'expected the name of a limit that is set under limits' })
+    }
+    const { every, timeout, cron } = read.data
+    if (every !== undefined && cron !== undefined && 'every' in rest && 'cron' in rest) issues.push({ path: ['cron'], message: 'expected either every or cron' })
+    if (timeout !== undefined && cron === undefined && timeout > (every ?? DEFAULT_EVERY_MS)) {
+      issues.push({ path: ['timeout'], message: `expected at most every, ${(every ?? DEFAULT_EVERY_MS) / 1000} s` })
+    }
+  }
+  if (issues.length > 0 || !read.success) return { jobs: [], issues }
+
+  const jobs = new Map<string, Job>()
+  for (const { options, path } of parsed) {
+    const job = buildJob(type, read.data, options)
+    if (jobs.has(job.id)) issues.push({ path, message: `duplicate target: another one of this probe is ${job.target} too` })
+    jobs.set(job.id, job)
+  }
+  return { jobs: [...jobs.values()], issues }
+}
+
+/** One issue per mistake, with zod's wording replaced where ours is clearer. */
+export function flatten(issue: z.core.$ZodIssue): EntryIssue[] {
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'unknown key' }))
+  if (issue.code === 'invalid_key' || issue.code === 'invalid_element') return issue.issues.map((inner) => ({ path: issue.path, message: inner.message }))
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) return [{ path: issue.path, message: issue.errors.map((alternatives) => wording(alternatives[0]?.message ?? '')).join(', or ') }]
+  return [{ path: issue.path, message: wording(issue.message) }]
+}
+
+function wording(message: string): string {
+  return message.replace(/^Invalid input: expected (\w+), received undefined$/, 'expected a $1, but the key is missing').replace(/^Invalid input: /, '').replace(/^Invalid option: /, '')
+}
+
+/** `; did you mean every?` when a known key is one or two letters away. */
+export function nearest(key: string, known: readonly string[]): string {
+  const close = known.map((word) => ({ word, far: distance(key, word) })).filter(({ far }) => far <= 2).toSorted((a, b) => a.far - b.far)[0]
+  return close ? `; did you mean ${close.word}?` : ''
+}
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

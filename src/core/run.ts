@@ -1,0 +1,114 @@
+import { byCode, explain, timedOut, type Explained } from './errors.ts'
+import { ProbeFailure, type Job, type ProbeContext } from './probe.ts'
+import type { GaugeSample, Layer, PhaseTiming, ProbeResult } from './result.ts'
+import { redact } from './secrets.ts'
+
+export interface RunOptions {
+  /** Aborted at shutdown and when the job is removed. */
+  readonly signal: AbortSignal
+  /** The instance id: unique to this prober. */
+  readonly instance: string
+  /** Milliseconds by which the event loop was late at worst since a `performance.now()`. */
+  readonly lateSince: (since: number) => number
+  /** How late the loop may be before a result is worth nothing. */
+  readonly lateBoundMs: number
+  /** Told of errors that are bugs of ours, and of answers that no code stands for. */
+  readonly onOddity?: (kind: 'bug' | 'unmapped', job: Job, error: unknown) => void
+}
+
+/** Runs one job once. Never rejects: whatever goes wrong is a result. */
+export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult> {
+  const stop = new AbortController()
+  const abort = () => stop.abort(options.signal.reason)
+  options.signal.addEventListener('abort', abort, { once: true })
+  if (options.signal.aborted) abort()
+
+  const timings = new Map<string, number>()
+  const gauges: GaugeSample[] = []
+  const startedAt = Date.now()
+  const start = performance.now()
+  let expired = false
+  let layer: Layer = 'prober'
+  const timer = setTimeout(() => {
+    expired = true
+    stop.abort(new DOMException(`no answer within ${job.timeoutMs} ms`, 'TimeoutError'))
+  }, job.timeoutMs)
+
+  const context: ProbeContext = {
+    signal: stop.signal,
+    mode: job.mode,
+    owner: `${options.instance}:${job.id}`,
+    deadline: start + job.timeoutMs,
+    async phase(name, work) {
+      layer = job.phases[name] ?? 'prober'
+      const began = performance.now()
+      try {
+        return await orAbort(work, stop.signal)
+      } finally {
+        timings.set(name, (timings.get(name) ?? 0) + performance.now() - began)
+      }
+    },
+    zeroPhases() {
+      for (const name of Object.keys(job.phases)) if (!timings.has(name)) timings.set(name, 0)
+    },
+    expect(ok, code, message) {
+      if (!ok) throw new ProbeFailure(code, message)
+    },
+    fail(code, message) {
+      throw new ProbeFailure(code, message)
+    },
+    gauge(name, value, labels) {
+      gauges.push(labels ? { name, value, labels } : { name, value })
+    },
+  }
+
+  let explained: Explained | undefined
+  try {
+    await orAbort(() => job.run(context), stop.signal)
+    explained = beyondLimit(job, gauges, performance.now() - start)
+  } catch (error) {
+    if (expired) explained = timedOut(layer, job.timeoutMs, job.codes)
+    else if (options.signal.aborted) explained = byCode('prober_aborted', 'the run was stopped', layer, job.codes)
+    else explained = explain(error, layer, job.codes)
+    if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, error)
+    else if (explained.unmapped) options.onOddity?.('unmapped', job, error)
+  } finally {
+    clearTimeout(timer)
+    options.signal.removeEventListener('abort', abort)
+    // Whatever the probe left waiting on the signal ends with the run.
+    stop.abort()
+  }
+
+  const ms = performance.now() - start
+  const late = options.lateSince(start)
+  if (late > options.lateBoundMs && !options.signal.aborted) {
+    explained = byCode('prober_starved', `the event loop was ${Math.round(late)} ms late during the run`, layer, job.codes)
+  }
+
+  const phases: PhaseTiming[] = Array.from(timings, ([name, phaseMs]) => ({ name, ms: phaseMs }))
+  const run = { job: job.id, startedAt, ms, phases, gauges }
+  if (!explained) return { ...run, status: 'ok' }
+  return { ...run, status: explained.status, failure: { ...explained.failure, message: redact(explained.failure.message) } }
+}
+
+/** A level beyond the limit that `fail_on` names; a gauge that was not read is not judged. */
+function beyondLimit(job: Job, gauges: readonly GaugeSample[], ms: number): Explained | undefined {
+  for (const { name, gauge, worse, warning, critical, fails } of job.limits) {
+    const bound = critical ?? warning
+    if (!fails || bound === undefined) continue
+    const values = gauge === 'probe_duration_seconds' ? [ms / 1000] : gauges.filter((sample) => sample.name === gauge).map((sample) => sample.value)
+    const bad = values.find((value) => (worse === 'above' ? value > bound : value < bound))
+    if (bad !== undefined) return byCode('limit_exceeded', `${name} is ${bad}, the limit is ${bound}`, 'assert', job.codes)
+  }
+  return undefined
+}
+
+/** `work`, or the signal's reason as soon as it aborts; what `work` does afterwards is nobody's business. */
+function orAbort<T>(work: () => Promise<T> | T, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    Promise.try(work).then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

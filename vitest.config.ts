@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+/** One project a suite: which files belong to it is told by their names. */
+const suite = (name: string, include: string[], exclude: string[] = []) => ({
+  test: { name, include, exclude, testTimeout: 10_000, hookTimeout: 30_000, setupFiles: ['test/support/setup.ts'] },
+})
+
+export default defineConfig({
+  test: {
+    projects: [
+      suite('unit', ['test/**/*.test.ts'], ['test/**/*.servers.test.ts', 'test/**/*.e2e.test.ts']),
+      suite('servers', ['test/**/*.servers.test.ts']),
+      suite('e2e', ['test/**/*.e2e.test.ts']),
+    ],
+  },
+})
