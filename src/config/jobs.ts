@@ -8,6 +8,10 @@ import { commonShape, type Common } from './schema.ts'
 export interface EntryIssue {
   readonly path: readonly PropertyKey[]
   readonly message: string
+  /** The mistake is the key at the end of the path, not its value. */
+  readonly atKey?: boolean
+  /** The schema wanted a text here: a number that came from `${}` may be given as one. */
+  readonly wantsText?: boolean
 }
 
 /** The first 12 hex digits of SHA-256(probe, NUL, canonical target). */
@@ -31,8 +35,8 @@ const DEFAULT_EVERY_MS = 30_000
 const DEFAULT_TIMEOUT_MS = 5_000
 const MINUTE_MS = 60_000
 
-/** Builds the job of one entry and one target from options that the type's schema has parsed. */
-export function buildJob(type: ProbeType, common: Common, options: { readonly target: Target }): Job {
+/** Builds the job of one entry and one target from options that the type's schema has parsed; `raw` is what it parsed. */
+function buildJob(type: ProbeType, common: Common, options: { readonly target: Target }, raw: object, discovered: boolean): Job {
   const target = String(options.target)
   const schedule = common.cron !== undefined
     ? { cron: common.cron, timezone: common.timezone, runAtStart: common.run_at_start ?? true }
@@ -53,19 +57,16 @@ export function buildJob(type: ProbeType, common: Common, options: { readonly ta
     mode: common.mode ?? 'read-write' as const,
     limits: limits(type, common),
     histogram: common.histogram ?? false,
+    discovered,
   }
   return {
     ...about,
     phases: type.phases,
     codes: type.codes,
-    fingerprint: createHash('sha256').update(JSON.stringify([about, options], plain)).digest('hex'),
+    // Of the raw options: a changed password or query counts too, and only the hash is kept.
+    fingerprint: createHash('sha256').update(JSON.stringify([about, raw])).digest('hex'),
     run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
   }
-}
-
-/** Secrets count for the fingerprint too, or a changed password would not be noticed; the hash keeps them. */
-function plain(_key: string, value: unknown): unknown {
-  return value instanceof Secret ? value.reveal() : value
 }
 
 function dependency(entry: Common['depends_on'][number]): Dependency {
@@ -91,9 +92,9 @@ const common = z.object(commonShape)
 
 /**
  * Reads one entry of a known type into its jobs. `entry` is the mapping as it stands in the file, substituted, with the
- * defaults merged in. Every mistake is returned with its path in the entry.
+ * defaults merged in. Every mistake is returned with its path in the entry; `secrets` are the paths of secret options.
  */
-export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknown>>): { jobs: Job[], issues: EntryIssue[] } {
+export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknown>>, discovered = false): { jobs: Job[], issues: EntryIssue[], secrets: PropertyKey[][] } {
   const { type: _type, target, targets, ...rest } = entry
   const optionKeys = Object.keys(type.options.shape)
   const commonRaw = Object.fromEntries(Object.entries(rest).filter(([key]) => key in commonShape))
@@ -102,7 +103,7 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
 
   for (const key of Object.keys(rest)) {
     if (!(key in commonShape) && !optionKeys.includes(key)) {
-      issues.push({ path: [key], message: `unknown key for type ${type.type}${nearest(key, [...Object.keys(commonShape), ...optionKeys, 'type', 'targets'])}` })
+      issues.push({ path: [key], atKey: true, message: `unknown key for type ${type.type}${nearest(key, [...Object.keys(commonShape), ...optionKeys, 'type', 'targets'])}` })
     }
   }
   const read = common.safeParse(commonRaw)
@@ -117,7 +118,7 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
   if (places.length === 0 && targets === undefined && target === undefined) issues.push({ path: [], message: `expected target or targets` })
   else if (Array.isArray(targets) && targets.length === 0) issues.push({ path: ['targets'], message: 'expected at least one target' })
 
-  const parsed: { options: { target: Target }, path: readonly PropertyKey[] }[] = []
+  const parsed: { options: { target: Target }, raw: object, path: readonly PropertyKey[] }[] = []
   const seen = new Set<string>()
   for (const { text, path } of places) {
     if (typeof text !== 'string') {
@@ -131,14 +132,16 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
       issues.push({ path, message: error instanceof Error ? error.message : String(error) })
       continue
     }
-    const result = type.options.safeParse({ ...overlay, ...optionsRaw, target: overlay['target'] })
+    const raw = { ...overlay, ...optionsRaw, target: overlay['target'] }
+    const result = type.options.safeParse(raw)
     if (result.success) {
-      parsed.push({ options: result.data as { target: Target }, path }) // safe: every type's options have a target that parses to a Target
+      parsed.push({ options: result.data as { target: Target }, raw, path }) // safe: every type's options have a target that parses to a Target
       continue
     }
     for (const issue of result.error.issues.flatMap(flatten)) {
-      const own = issue.path[0] === 'target' || !(String(issue.path[0]) in optionsRaw)
-      const at = { path: own && issue.path.length > 0 ? issue.path[0] === 'target' ? path : [] : issue.path, message: issue.path[0] !== 'target' && own ? `${issue.path.map(String).join('.')}: ${issue.message}` : issue.message }
+      // A mistake in what the target's URL set stands at the target; a missing key at the entry.
+      const own = !(String(issue.path[0]) in optionsRaw) && String(issue.path[0]) in overlay
+      const at = issue.path[0] === 'target' ? { ...issue, path } : own ? { path, message: `${issue.path.map(String).join('.')}: ${issue.message}` } : issue
       const key = JSON.stringify([at.path.map(String), at.message])
       if (!seen.has(key)) issues.push(at)
       seen.add(key)
@@ -159,23 +162,30 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
       issues.push({ path: ['timeout'], message: `expected at most every, ${(every ?? DEFAULT_EVERY_MS) / 1000} s` })
     }
   }
-  if (issues.length > 0 || !read.success) return { jobs: [], issues }
+  if (issues.length > 0 || !read.success) return { jobs: [], issues, secrets: [] }
 
   const jobs = new Map<string, Job>()
-  for (const { options, path } of parsed) {
-    const job = buildJob(type, read.data, options)
+  for (const { options, raw, path } of parsed) {
+    const job = buildJob(type, read.data, options, raw, discovered)
     if (jobs.has(job.id)) issues.push({ path, message: `duplicate target: another one of this probe is ${job.target} too` })
     jobs.set(job.id, job)
   }
-  return { jobs: [...jobs.values()], issues }
+  return { jobs: [...jobs.values()], issues, secrets: parsed.flatMap(({ options }) => secretPaths(options, [])) }
+}
+
+function secretPaths(value: unknown, path: PropertyKey[]): PropertyKey[][] {
+  if (value instanceof Secret) return [path]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, inner]) => secretPaths(inner, [...path, key]))
 }
 
 /** One issue per mistake, with zod's wording replaced where ours is clearer. */
 export function flatten(issue: z.core.$ZodIssue): EntryIssue[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'unknown key' }))
-  if (issue.code === 'invalid_key' || issue.code === 'invalid_element') return issue.issues.map((inner) => ({ path: issue.path, message: inner.message }))
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'unknown key', atKey: true }))
+  if (issue.code === 'invalid_key') return issue.issues.map((inner) => ({ path: issue.path, message: inner.message, atKey: true }))
+  if (issue.code === 'invalid_element') return issue.issues.map((inner) => ({ path: issue.path, message: inner.message }))
   if (issue.code === 'invalid_union' && issue.errors.length > 0) return [{ path: issue.path, message: issue.errors.map((alternatives) => wording(alternatives[0]?.message ?? '')).join(', or ') }]
-  return [{ path: issue.path, message: wording(issue.message) }]
+  return [{ path: issue.path, message: wording(issue.message), wantsText: issue.code === 'invalid_type' && issue.expected === 'string' }]
 }
 
 function wording(message: string): string {

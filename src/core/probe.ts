@@ -139,6 +139,8 @@ export interface Job {
   readonly mode: Mode
   readonly limits: readonly Limit[]
   readonly histogram: boolean
+  /** Curlew found the target by itself: a login that it lacks is no fault of the target. */
+  readonly discovered: boolean
   readonly phases: Readonly<Record<string, Layer>>
   readonly codes: Readonly<Record<string, CodeSpec>>
   /** Hash of everything above and of the options: equal means that nothing has changed. */

@@ -70,6 +70,9 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     if (expired) explained = timedOut(layer, job.timeoutMs, job.codes)
     else if (options.signal.aborted) explained = byCode('prober_aborted', 'the run was stopped', layer, job.codes)
     else explained = explain(error, layer, job.codes)
+    if (job.discovered && explained.failure.layer === 'auth' && explained.failure.reason === 'denied') {
+      explained = byCode('prober_no_credentials', explained.failure.message, layer, job.codes)
+    }
     if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, error)
     else if (explained.unmapped) options.onOddity?.('unmapped', job, error)
   } finally {

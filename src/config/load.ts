@@ -1,0 +1,240 @@
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { parseDuration } from '../core/fields.ts'
+import type { Job, ProbeType } from '../core/probe.ts'
+import { HIDDEN, redact, taint } from '../core/secrets.ts'
+import { pathText, readDocument, type ConfigDocument, type Diagnostic } from './document.ts'
+import { flatten, nearest, readEntry, type EntryIssue } from './jobs.ts'
+import { crossCheck, type Entry } from './rules.ts'
+import { topSchema, topShape, type Top } from './schema.ts'
+
+export interface Config {
+  readonly files: readonly string[]
+  readonly top: Top
+  readonly jobs: readonly Job[]
+  /** The content of the files, YAML, without comments and with every secret hidden. */
+  readonly shown: string
+}
+
+/** `checksum` covers the files and everything that `${}` put in: equal means that loading again changes nothing. */
+export type Loaded = { readonly checksum: string } & (
+  | { readonly config: Config, readonly diagnostics: readonly [] }
+  | { readonly config?: undefined, readonly diagnostics: readonly Diagnostic[] }
+)
+
+export interface LoadOptions {
+  readonly types: readonly ProbeType[]
+  readonly env?: NodeJS.ProcessEnv
+}
+
+/** Reads a config file, or every *.yaml and *.yml of a directory as one: a Config, or every mistake in it. */
+export function loadConfig(path: string, options: LoadOptions): Loaded {
+  const files = readFiles(path)
+  if ('diagnostics' in files) return { ...files, checksum: '' }
+  return readConfig(files.texts, options)
+}
+
+interface FileText {
+  readonly file: string
+  readonly text: string
+}
+
+function readFiles(path: string): { texts: FileText[] } | { diagnostics: Diagnostic[] } {
+  try {
+    const names = statSync(path).isDirectory()
+      ? readdirSync(path).filter((name) => /^[^.].*\.ya?ml$/.test(name)).toSorted().map((name) => join(path, name))
+      : [path]
+    if (names.length === 0) return { diagnostics: [{ file: path, line: 1, column: 1, path: '', message: 'expected at least one *.yaml file in the directory' }] }
+    return { texts: names.map((file) => ({ file, text: readFileSync(file, 'utf8') })) }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+    return { diagnostics: [{ file: path, line: 1, column: 1, path: '', message: `expected a readable config file (${code})` }] }
+  }
+}
+
+/** Reads a config from texts: what `loadConfig` does once it has the files. */
+export function readConfig(texts: readonly FileText[], { types, env = process.env }: LoadOptions): Loaded {
+  const documents = texts.map(({ file, text }) => readDocument(file, text, env))
+  const checksum = createHash('sha256').update(JSON.stringify([texts, documents.map(({ substituted }) => substituted)])).digest('hex')
+  const diagnostics: Diagnostic[] = documents.flatMap((document) => [...document.diagnostics])
+  const complain = (document: ConfigDocument, { path, message, atKey }: EntryIssue) =>
+    diagnostics.push({ file: document.file, ...document.locate(path, atKey), path: pathText(path), message })
+
+  const top = readTop(documents, complain)
+  const entries: Entry[] = []
+  const hidden = new Map<ConfigDocument, PropertyKey[][]>()
+  for (const document of documents) {
+    const root = document.value
+    if (!isMapping(root)) continue
+    const list = root['probes']
+    if (list === undefined) continue
+    if (!Array.isArray(list)) {
+      complain(document, { path: ['probes'], message: 'expected a list of probes' })
+      continue
+    }
+    for (const [index, raw] of list.entries()) {
+      const entry = readOne(document, ['probes', index], raw, top, types, complain)
+      entries.push(entry)
+      hidden.set(document, [...hidden.get(document) ?? [], ...entry.secrets.map((path) => ['probes', index, ...path])])
+    }
+  }
+  if (diagnostics.length === 0 && entries.length === 0 && !documents.some(({ value }) => isMapping(value) && 'probes' in value)) {
+    diagnostics.push({ file: documents[0]?.file ?? '', line: 1, column: 1, path: 'probes', message: 'expected a list of probes, but the key is missing' })
+  }
+  for (const { entry, issue } of crossCheck(entries)) complain(entry.document, { ...issue, path: [...entry.path, ...issue.path] })
+
+  if (diagnostics.length > 0) {
+    const secrets = documents.flatMap(({ substituted }) => substituted.flatMap(({ parts }) => parts)).filter((part) => part.length >= 4)
+    const hide = (text: string) => redact(secrets.reduce((clean, secret) => clean.replaceAll(secret, HIDDEN), text))
+    const order = new Map(documents.map(({ file }, index) => [file, index]))
+    return {
+      checksum,
+      diagnostics: diagnostics
+        .map((diagnostic) => ({ ...diagnostic, message: hide(diagnostic.message) }))
+        .toSorted((a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column),
+    }
+  }
+
+  const jobs = entries.flatMap((entry) => entry.jobs)
+  taintSubstituted(documents, jobs)
+  const shown = documents.map((document) => stringify(withHidden(document.written, hidden.get(document) ?? []))).join('---\n')
+  return { config: { files: texts.map(({ file }) => file), top, jobs, shown: redact(shown) }, diagnostics: [], checksum }
+}
+
+/** Everything but `probes`: each key may stand in one of the files. */
+function readTop(documents: readonly ConfigDocument[], complain: (document: ConfigDocument, issue: EntryIssue) => void): Top {
+  const merged: Record<string, unknown> = {}
+  const home = new Map<string, ConfigDocument>()
+  for (const document of documents) {
+    if (document.value === undefined && document.diagnostics.length > 0) continue
+    if (!isMapping(document.value)) {
+      complain(document, { path: [], message: 'expected a mapping with the key probes' })
+      continue
+    }
+    for (const [key, value] of Object.entries(document.value)) {
+      if (key === 'probes') continue
+      const other = home.get(key)
+      if (other) complain(document, { path: [key], atKey: true, message: `already set in ${other.file}` })
+      else if (key !== '$schema' && !(key in topShape)) complain(document, { path: [key], atKey: true, message: `unknown key${nearest(key, [...Object.keys(topShape), 'probes'])}` })
+      else {
+        home.set(key, document)
+        merged[key] = value
+      }
+    }
+  }
+  const read = topSchema.safeParse(merged)
+  if (read.success) {
+    const { every, timeout } = read.data.defaults
+    const document = home.get('defaults')
+    if (document && every !== undefined && timeout !== undefined && timeout > every) complain(document, { path: ['defaults', 'timeout'], message: 'expected at most every' })
+    return read.data
+  }
+  for (const issue of read.error.issues.flatMap(flatten)) {
+    const document = home.get(String(issue.path[0]))
+    if (document) complain(document, issue)
+  }
+  // The entries are still read, so that their mistakes are told too.
+  return topSchema.parse({})
+}
+
+function readOne(
+  document: ConfigDocument, path: readonly PropertyKey[], raw: unknown, top: Top, types: readonly ProbeType[],
+  complain: (document: ConfigDocument, issue: EntryIssue) => void,
+): Entry {
+  const nothing = { document, path, name: undefined, dependsOn: [], jobs: [], secrets: [] }
+  if (!isMapping(raw)) {
+    complain(document, { path, message: 'expected a mapping with name, type and target' })
+    return nothing
+  }
+  const name = typeof raw['name'] === 'string' ? raw['name'] : undefined
+  const dependsOn = Array.isArray(raw['depends_on']) ? raw['depends_on'].map(localDependency) : []
+  const type = types.find((known) => known.type === raw['type'])
+  if (!type) {
+    const known = types.map((one) => one.type)
+    const given = raw['type']
+    complain(document, 'type' in raw
+      ? { path: [...path, 'type'], message: `expected one of ${known.join(', ')}${typeof given === 'string' ? nearest(given, known) : ''}` }
+      : { path, message: `type: expected one of ${known.join(', ')}, but the key is missing` })
+    return { ...nothing, name, dependsOn }
+  }
+
+  const entry = { ...defaultsFor(raw, top), ...raw, labels: isMapping(raw['labels']) || raw['labels'] === undefined ? { ...top.labels, ...raw['labels'] as object | undefined } : raw['labels'] }
+  let read = readEntry(type, entry)
+  const texts = textsFor(document, path, read.issues)
+  if (texts.length > 0) read = readEntry(type, texts.reduce<Record<string, unknown>>((changed, { path: at, text }) => withValue(changed, at, text), entry))
+  for (const issue of read.issues) {
+    const inherited = issue.path.length > 0 && !(String(issue.path[0]) in raw) && String(issue.path[0]) in top.defaults
+    complain(document, { ...issue, path: inherited ? path : [...path, ...issue.path], message: inherited ? `${String(issue.path[0])} (from defaults): ${issue.message}` : issue.message })
+  }
+  return { document, path, name, dependsOn, jobs: read.jobs, secrets: read.secrets }
+}
+
+function localDependency(item: unknown): string | undefined {
+  if (typeof item === 'string') return item
+  return isMapping(item) && item['remote'] !== true && typeof item['probe'] === 'string' ? item['probe'] : undefined
+}
+
+/** The defaults in the text form that entries have; `every` gives way to an entry's `cron`. */
+function defaultsFor(raw: Readonly<Record<string, unknown>>, top: Top): Record<string, unknown> {
+  const { every, timeout, ...rest } = top.defaults
+  const plain = (ms: number) => `${ms}ms`
+  return {
+    ...rest,
+    ...(every === undefined || 'cron' in raw ? {} : { every: plain(every) }),
+    ...(timeout === undefined ? {} : { timeout: plain(timeout) }),
+  }
+}
+
+/** `password: ${PIN}` is read as a number; where the schema wants a text it is given as one. */
+function textsFor(document: ConfigDocument, path: readonly PropertyKey[], issues: readonly EntryIssue[]) {
+  return issues.filter((issue) => issue.wantsText).flatMap((issue) => {
+    const whole = pathText([...path, ...issue.path])
+    const found = document.substituted.find((one) => pathText(one.path) === whole)
+    return found ? [{ path: issue.path, text: found.text }] : []
+  })
+}
+
+/** Taints what came through `${}`, but for what its author put into a label, a target or a name, or that is no text. */
+function taintSubstituted(documents: readonly ConfigDocument[], jobs: readonly Job[]): void {
+  const open = jobs.flatMap((job) => [job.name, job.target, ...Object.values(job.labels)])
+  for (const { substituted } of documents) {
+    for (const part of substituted.flatMap(({ parts }) => parts)) {
+      const harmless = part === 'true' || part === 'false' || /^\d{1,5}$/.test(part) || parseDuration(part) !== undefined
+      if (!harmless && !open.some((text) => text.includes(part))) taint(part)
+    }
+  }
+}
+
+function withHidden(written: unknown, paths: readonly PropertyKey[][]): unknown {
+  const hideUserinfo = (value: unknown): unknown => {
+    if (typeof value === 'string') return value.replace(/(:\/\/)[^/?#@\s]*@/g, `$1${HIDDEN}@`)
+    if (Array.isArray(value)) return value.map(hideUserinfo)
+    if (isMapping(value)) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, hideUserinfo(inner)]))
+    return value
+  }
+  const clean = hideUserinfo(written)
+  return isMapping(clean) ? paths.reduce((changed, path) => hasPath(changed, path) ? withValue(changed, path, HIDDEN) : changed, clean) : clean
+}
+
+function hasPath(value: unknown, path: readonly PropertyKey[]): boolean {
+  const [key, ...rest] = path
+  if (key === undefined) return true
+  if (Array.isArray(value)) return hasPath(value[Number(key)], rest)
+  return isMapping(value) && String(key) in value && hasPath(value[String(key)], rest)
+}
+
+function withValue(root: Readonly<Record<string, unknown>>, path: readonly PropertyKey[], value: unknown): Record<string, unknown> {
+  const put = (node: unknown, [key, ...rest]: readonly PropertyKey[]): unknown => {
+    if (key === undefined) return value
+    if (Array.isArray(node)) return node.map((inner: unknown, index) => (index === Number(key) ? put(inner, rest) : inner))
+    return { ...isMapping(node) ? node : {}, [String(key)]: put(isMapping(node) ? node[String(key)] : undefined, rest) }
+  }
+  const changed = put(root, path)
+  return isMapping(changed) ? changed : { ...root }
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

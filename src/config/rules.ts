@@ -1,0 +1,82 @@
+import type { Job } from '../core/probe.ts'
+import type { ConfigDocument } from './document.ts'
+import type { EntryIssue } from './jobs.ts'
+
+/** One item of `probes:`; its jobs are empty when it has mistakes of its own. */
+export interface Entry {
+  readonly document: ConfigDocument
+  readonly path: readonly PropertyKey[]
+  readonly name: string | undefined
+  /** `depends_on` as written; undefined where it is not a plain text. */
+  readonly dependsOn: readonly (string | undefined)[]
+  readonly jobs: readonly Job[]
+  /** Paths, in the entry, of secret options. */
+  readonly secrets: readonly PropertyKey[][]
+}
+
+export interface CrossIssue {
+  readonly entry: Entry
+  readonly issue: EntryIssue
+}
+
+/** The rules between entries: unique names, dependencies that exist, no circles. They hold even where single entries have mistakes. */
+export function crossCheck(entries: readonly Entry[]): CrossIssue[] {
+  return [...duplicates(entries), ...unknownDependencies(entries), ...circles(entries)]
+}
+
+function place({ document, path }: Entry): string {
+  const { line } = document.locate(path)
+  return `${document.file}:${line}`
+}
+
+function duplicates(entries: readonly Entry[]): CrossIssue[] {
+  const first = new Map<string, Entry>()
+  return entries.flatMap((entry) => {
+    if (entry.name === undefined) return []
+    const before = first.get(entry.name)
+    if (before) return [{ entry, issue: { path: ['name'], message: `duplicate probe: ${entry.name} is already defined at ${place(before)}; expected a unique name` } }]
+    first.set(entry.name, entry)
+    return []
+  })
+}
+
+function unknownDependencies(entries: readonly Entry[]): CrossIssue[] {
+  const byName = new Map(entries.map((entry) => [entry.name, entry]))
+  return entries.flatMap((entry) => entry.dependsOn.flatMap((text, index) => {
+    if (text === undefined) return []
+    const slash = text.indexOf('/')
+    const name = slash < 0 ? text : text.slice(0, slash)
+    const target = slash < 0 ? undefined : text.slice(slash + 1)
+    const dependency = byName.get(name)
+    const path = ['depends_on', index]
+    if (!dependency) return [{ entry, issue: { path, message: `unknown dependency ${name}: expected the name of a probe of this config, or {probe: ${name}, remote: true}` } }]
+    // Targets are known only when the entry itself is in order.
+    if (target !== undefined && dependency.jobs.length > 0 && !dependency.jobs.some((job) => job.target === target)) {
+      return [{ entry, issue: { path, message: `unknown dependency: ${name} has no target ${target}; expected one of ${dependency.jobs.slice(0, 5).map((job) => job.target).join(', ')}` } }]
+    }
+    return []
+  }))
+}
+
+/** One issue per circle, at the first of its probes in the file. */
+function circles(entries: readonly Entry[]): CrossIssue[] {
+  const byName = new Map<string, Entry>()
+  for (const entry of entries) if (entry.name !== undefined && !byName.has(entry.name)) byName.set(entry.name, entry)
+  const done = new Set<string>()
+  const found: CrossIssue[] = []
+
+  function walk(name: string, trail: readonly string[]) {
+    const start = trail.indexOf(name)
+    if (start >= 0) {
+      const circle = trail.slice(start)
+      const entry = entries.find((one) => one.name !== undefined && circle.includes(one.name))
+      if (entry) found.push({ entry, issue: { path: ['depends_on'], message: `dependency circle: ${[...circle, name].join(' -> ')}` } })
+      return
+    }
+    if (done.has(name)) return
+    for (const text of byName.get(name)?.dependsOn ?? []) if (text !== undefined) walk(text.split('/')[0] ?? text, [...trail, name])
+    done.add(name)
+  }
+  for (const name of byName.keys()) walk(name, [])
+  return found
+}

@@ -1,0 +1,151 @@
+import { LAYERS, REASONS, STATUSES, type Layer, type ProbeResult, type Reason, type Status } from './result.ts'
+
+export const KEPT_RUNS = 60
+export const KEPT_MINUTES = 60
+/** The most phases that any probe type may declare. */
+export const MOST_PHASES = 6
+
+const PAGE_JOBS = 64
+const MINUTE_MS = 60_000
+
+/** One run as it is remembered. Phases stand in the order of the job's `phases`; NaN is one that was not reached. */
+export interface PastRun {
+  readonly startedAt: number
+  readonly ms: number
+  readonly status: Status
+  readonly layer: Layer | undefined
+  readonly reason: Reason | undefined
+  readonly phases: readonly number[]
+}
+
+/** One minute of runs. Durations in milliseconds, over conclusive runs; NaN when there was none. */
+export interface PastMinute {
+  readonly startedAt: number
+  readonly count: number
+  readonly failed: number
+  readonly p50: number
+  readonly p95: number
+}
+
+/** Columns for a page of jobs: 3.5 KB a job, where 60 objects each would cost ten times that. */
+function createPage() {
+  const runs = PAGE_JOBS * KEPT_RUNS
+  const minutes = PAGE_JOBS * KEPT_MINUTES
+  return {
+    written: new Uint32Array(PAGE_JOBS),
+    start: new Float64Array(runs),
+    ms: new Float32Array(runs),
+    status: new Uint8Array(runs),
+    layer: new Uint8Array(runs),
+    reason: new Uint8Array(runs),
+    phases: new Float32Array(runs * MOST_PHASES),
+    minute: new Uint32Array(minutes),
+    count: new Uint16Array(minutes),
+    failed: new Uint16Array(minutes),
+    p50: new Float32Array(minutes),
+    p95: new Float32Array(minutes),
+  }
+}
+
+export interface History {
+  add(slot: number, result: ProbeResult, phaseNames: readonly string[]): void
+  /** Oldest first, at most 60. */
+  runs(slot: number, phaseCount: number): PastRun[]
+  /** Oldest first, at most 60; minutes without a run are left out. */
+  minutes(slot: number): PastMinute[]
+  clear(slot: number): void
+}
+
+/** The last 60 runs and 60 one-minute aggregates of every slot, in typed arrays. */
+export function createHistory(): History {
+  const pages: ReturnType<typeof createPage>[] = []
+  const place = (slot: number) => {
+    const index = Math.floor(slot / PAGE_JOBS)
+    while (pages.length <= index) pages.push(createPage())
+    const page = pages[index]
+    if (!page) throw new RangeError(`no page for slot ${slot}`)
+    return { page, row: slot % PAGE_JOBS }
+  }
+
+  return {
+    add(slot, result, phaseNames) {
+      const { page, row } = place(slot)
+      const at = row * KEPT_RUNS + (page.written[row] ?? 0) % KEPT_RUNS
+      page.start[at] = result.startedAt
+      page.ms[at] = result.ms
+      page.status[at] = STATUSES.indexOf(result.status)
+      page.layer[at] = result.status === 'ok' ? 0 : LAYERS.indexOf(result.failure.layer) + 1
+      page.reason[at] = result.status === 'ok' ? 0 : REASONS.indexOf(result.failure.reason) + 1
+      page.phases.fill(Number.NaN, at * MOST_PHASES, (at + 1) * MOST_PHASES)
+      for (const { name, ms } of result.phases) {
+        const column = phaseNames.indexOf(name)
+        if (column >= 0) page.phases[at * MOST_PHASES + column] = ms
+      }
+      page.written[row] = (page.written[row] ?? 0) + 1
+      addToMinute(page, row, result)
+    },
+
+    runs(slot, phaseCount) {
+      const { page, row } = place(slot)
+      const written = page.written[row] ?? 0
+      const first = Math.max(0, written - KEPT_RUNS)
+      return Array.from({ length: written - first }, (_, index) => {
+        const at = row * KEPT_RUNS + (first + index) % KEPT_RUNS
+        return {
+          startedAt: page.start[at] ?? 0,
+          ms: page.ms[at] ?? 0,
+          status: STATUSES[page.status[at] ?? 0] ?? 'unknown',
+          layer: LAYERS[(page.layer[at] ?? 0) - 1],
+          reason: REASONS[(page.reason[at] ?? 0) - 1],
+          phases: [...page.phases.subarray(at * MOST_PHASES, at * MOST_PHASES + phaseCount)],
+        }
+      })
+    },
+
+    minutes(slot) {
+      const { page, row } = place(slot)
+      return Array.from({ length: KEPT_MINUTES }, (_, index) => row * KEPT_MINUTES + index)
+        .filter((at) => (page.count[at] ?? 0) > 0)
+        .map((at) => ({
+          startedAt: (page.minute[at] ?? 0) * MINUTE_MS,
+          count: page.count[at] ?? 0,
+          failed: page.failed[at] ?? 0,
+          p50: page.p50[at] ?? Number.NaN,
+          p95: page.p95[at] ?? Number.NaN,
+        }))
+        .toSorted((a, b) => a.startedAt - b.startedAt)
+    },
+
+    clear(slot) {
+      const { page, row } = place(slot)
+      page.written[row] = 0
+      page.count.fill(0, row * KEPT_MINUTES, (row + 1) * KEPT_MINUTES)
+    },
+  }
+}
+
+function addToMinute(page: ReturnType<typeof createPage>, row: number, result: ProbeResult): void {
+  const minute = Math.floor(result.startedAt / MINUTE_MS)
+  const at = row * KEPT_MINUTES + minute % KEPT_MINUTES
+  if (page.minute[at] !== minute) {
+    page.minute[at] = minute
+    page.count[at] = 0
+    page.failed[at] = 0
+  }
+  page.count[at] = Math.min(65_535, (page.count[at] ?? 0) + 1)
+  if (result.status === 'failed') page.failed[at] = Math.min(65_535, (page.failed[at] ?? 0) + 1)
+
+  // At most 60 runs are remembered, so a probe faster than one a second is judged by its last 60.
+  const kept = Math.min(KEPT_RUNS, page.written[row] ?? 0)
+  const sorted = Array.from({ length: kept }, (_, index) => row * KEPT_RUNS + index)
+    .filter((run) => Math.floor((page.start[run] ?? 0) / MINUTE_MS) === minute && page.status[run] !== STATUSES.indexOf('unknown'))
+    .map((run) => page.ms[run] ?? 0)
+    .toSorted((a, b) => a - b)
+  page.p50[at] = quantile(sorted, 0.5)
+  page.p95[at] = quantile(sorted, 0.95)
+}
+
+/** The nearest-rank quantile of a sorted list; NaN of none. */
+function quantile(sorted: readonly number[], q: number): number {
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN
+}

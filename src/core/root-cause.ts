@@ -1,0 +1,156 @@
+import type { Job } from './probe.ts'
+import { jobName } from './probe.ts'
+import type { Cause, JobState, Store, Turn } from './store.ts'
+
+/** Dependencies that one broken job may have run at once. */
+const MOST_ASKED = 20
+/** Added to what a dependency may take by its own settings before nobody waits for it any longer. */
+const GRACE_MS = 10_000
+
+interface Episode {
+  /** By dependency id: how often it was asked to run, and the start of its last run at that time. */
+  readonly asked: Map<string, { readonly times: number, readonly after: number | undefined }>
+  /** Wall clock, ms: until when dependencies are waited for. */
+  readonly until: number
+}
+
+export interface RootCauses {
+  /** Takes in that a job has a new result. Call after `store.record`. */
+  settled(state: JobState, turn: Turn): void
+  /** Looks at every unhealthy job again: dependencies may have come or gone. Call after the job set has changed. */
+  changed(): void
+}
+
+/**
+ * Decides which unhealthy jobs are root causes. A dependency explains a job when all its targets are unhealthy and were
+ * still so after the job broke; until that is known the job is pending and accuses nobody. The root is kept for the
+ * episode: until the job is healthy, or fails again after its dependency came back.
+ */
+export function createRootCauses(store: Store, runNow: (id: string) => void): RootCauses {
+  const episodes = new Map<string, Episode>()
+  /** Jobs by probe name; dependents by the probe name they depend on. */
+  let byName = new Map<string, JobState[]>()
+  let dependents = new Map<string, JobState[]>()
+
+  function set(state: JobState, cause: Cause) {
+    state.cause = cause
+    store.touch(state.slot)
+  }
+
+  function targetsOf(dependency: Job['dependsOn'][number]): readonly JobState[] {
+    const all = byName.get(dependency.probe) ?? []
+    return dependency.target === undefined ? all : all.filter((state) => state.job.target === dependency.target)
+  }
+
+  /** What one dependency says of a job that has failed since `since`. */
+  function verdict(dependency: Job['dependsOn'][number], since: number): 'explains' | 'no' | { readonly waitFor: readonly JobState[] } {
+    const targets = targetsOf(dependency)
+    const waitFor: JobState[] = []
+    for (const target of targets) {
+      const fresh = target.last !== undefined && target.last.startedAt >= since
+      if (!fresh) waitFor.push(target)
+      else if (target.last?.status !== 'failed') return 'no'
+      // Failing, but its threshold has not damped it into unhealthy yet; or broken too, and its own root still open.
+      else if (target.health.healthy !== false || target.cause.kind === 'pending') waitFor.push(target)
+    }
+    if (waitFor.length > 0) return { waitFor }
+    return targets.length > 0 ? 'explains' : 'no'
+  }
+
+  function evaluate(state: JobState) {
+    const since = state.health.failingSince ?? state.last?.startedAt ?? 0
+    const local = state.job.dependsOn.filter((dependency) => !dependency.remote)
+    const waitFor: JobState[] = []
+    for (const dependency of local) {
+      const said = verdict(dependency, since)
+      if (said === 'no') continue
+      if (said === 'explains') return explain(state, targetsOf(dependency))
+      waitFor.push(...said.waitFor)
+    }
+    const episode = episodes.get(state.job.id) ?? begin(state, waitFor)
+    if (waitFor.length === 0 || Date.now() > episode.until) return set(state, { kind: 'root' })
+    set(state, { kind: 'pending' })
+    for (const target of waitFor) ask(episode, target)
+  }
+
+  function begin(state: JobState, waitFor: readonly JobState[]): Episode {
+    const longest = Math.max(0, ...waitFor.map(({ job }) => job.timeoutMs * job.failureThreshold))
+    const episode: Episode = { asked: new Map(), until: Date.now() + longest + GRACE_MS }
+    episodes.set(state.job.id, episode)
+    return episode
+  }
+
+  /** Runs a dependency at once, as often as its threshold needs to be sure. */
+  function ask(episode: Episode, { job, last }: JobState) {
+    const before = episode.asked.get(job.id)
+    const answered = before === undefined || before.after !== last?.startedAt
+    const times = before?.times ?? 0
+    if (!answered || times >= job.failureThreshold || (times === 0 && episode.asked.size >= MOST_ASKED)) return
+    episode.asked.set(job.id, { times: times + 1, after: last?.startedAt })
+    runNow(job.id)
+  }
+
+  function explain(state: JobState, targets: readonly JobState[]) {
+    const first = targets.toSorted((a, b) => (jobName(a.job) < jobName(b.job) ? -1 : 1))[0]
+    if (!first) return
+    const { root, rootId } = first.cause.kind === 'explained' ? first.cause : { root: jobName(first.job), rootId: first.job.id }
+    set(state, { kind: 'explained', root, rootId, through: targets.map((target) => target.job.id) })
+  }
+
+  /** Whether a run that began at `startedAt` saw the end of what explained it: a dependency it went through, or its root, was unhealthy no more. */
+  function over(cause: Cause & { kind: 'explained' }, startedAt: number): boolean {
+    return [...cause.through, cause.rootId].some((id) => {
+      const dependency = store.get(id)
+      return dependency === undefined || (dependency.health.healthy !== false && dependency.since <= startedAt)
+    })
+  }
+
+  function index() {
+    byName = Map.groupBy(store.all(), (state) => state.job.name)
+    dependents = new Map()
+    for (const state of store.all()) {
+      for (const { probe, remote } of state.job.dependsOn) {
+        if (!remote) dependents.set(probe, [...dependents.get(probe) ?? [], state])
+      }
+    }
+  }
+
+  function judgeAgain(state: JobState): void {
+    if (state.health.healthy !== false) {
+      episodes.delete(state.job.id)
+      if (state.cause.kind !== 'none') set(state, { kind: 'none' })
+      return
+    }
+    const { cause } = state
+    if (cause.kind === 'none' || cause.kind === 'pending') evaluate(state)
+    else if (cause.kind === 'explained' && state.last?.status === 'failed' && over(cause, state.last.startedAt)) {
+      episodes.delete(state.job.id)
+      evaluate(state)
+    }
+  }
+
+  /** Who waits for a job looks again, and who waits for those that no longer do. Ends because dependencies have no circle. */
+  function tellDependents(state: JobState) {
+    for (const dependent of dependents.get(state.job.name) ?? []) {
+      if (dependent.cause.kind !== 'pending') continue
+      judgeAgain(dependent)
+      if (dependent.cause.kind !== 'pending') tellDependents(dependent)
+    }
+  }
+
+  return {
+    settled(state, turn) {
+      judgeAgain(state)
+      tellDependents(state)
+      if (turn !== 'healthy') return
+      for (const dependent of store.all()) {
+        const { cause } = dependent
+        if (cause.kind === 'explained' && (cause.rootId === state.job.id || cause.through.includes(state.job.id))) runNow(dependent.job.id)
+      }
+    },
+    changed() {
+      index()
+      for (const id of episodes.keys()) if (!store.get(id)) episodes.delete(id)
+    },
+  }
+}

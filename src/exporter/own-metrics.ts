@@ -1,0 +1,107 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Family } from './families.ts'
+
+/** Defaults of prom-client that promtool refuses: gauges whose names end in `_total`. The same by type stay. */
+const REFUSED_BY_PROMTOOL = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'] as const
+
+/** Why a run that was due did not take place: its predecessor was still running, too many were, or the clock jumped over it. */
+export const SKIP_CAUSES = ['overlap', 'queued', 'missed'] as const
+export type SkipCause = (typeof SKIP_CAUSES)[number]
+
+/** Upper bounds in seconds, for lag and delay alike. */
+const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+
+/** The prober's own metrics, as they are registered and documented. */
+export const OWN = {
+  buildInfo: { name: 'curlew_build_info', kind: 'gauge', labels: ['version'], help: 'The version that runs, constant 1.' },
+  reloadOk: { name: 'curlew_config_last_reload_successful', kind: 'gauge', labels: [], help: 'Whether the last attempt to load the configuration succeeded.' },
+  reloadAt: { name: 'curlew_config_last_reload_success_timestamp_seconds', kind: 'gauge', labels: [], help: 'When the configuration was last loaded successfully, in Unix time.' },
+  targets: { name: 'curlew_targets', kind: 'gauge', labels: ['type'], help: 'Targets by probe type.' },
+  lag: { name: 'curlew_schedule_lag_seconds', kind: 'histogram', labels: ['le'], help: 'How much later than scheduled runs began.' },
+  skipped: { name: 'curlew_runs_skipped_total', kind: 'counter', labels: ['cause'], help: 'Runs that were due and did not take place: overlap (the one before was still running), queued (it still waited for a place), missed (the clock jumped over it).' },
+  inFlight: { name: 'curlew_probes_in_flight', kind: 'gauge', labels: [], help: 'Runs under way.' },
+  queued: { name: 'curlew_probes_queued', kind: 'gauge', labels: [], help: 'Runs that are due and wait for a place under the concurrency limit.' },
+  loopDelay: { name: 'curlew_event_loop_delay_seconds', kind: 'histogram', labels: ['le'], help: 'How late the event loop was, sampled all the time.' },
+  stuckChildren: { name: 'curlew_stuck_children', kind: 'gauge', labels: [], help: 'Child processes that were killed and have not ended, as on a hung mount.' },
+  unmapped: { name: 'curlew_unmapped_errors_total', kind: 'counter', labels: ['type'], help: 'Errors sent by targets that no failure code of the probe type stands for.' },
+  discovered: { name: 'curlew_discovery_last_success_timestamp_seconds', kind: 'gauge', labels: ['source'], help: 'When a source of targets was last read successfully, in Unix time.' },
+} as const satisfies Readonly<Record<string, Family>>
+
+export interface OwnMetrics {
+  readonly registry: Registry
+  /** The configuration was loaded, or could not be; `at` is wall clock in ms. */
+  reloaded(ok: boolean, at: number): void
+  /** How many targets each probe type has; a type that is not named has none. */
+  setTargets(counts: Readonly<Record<string, number>>): void
+  /** A run began so many seconds later than scheduled. */
+  lag(seconds: number): void
+  skipped(cause: SkipCause): void
+  /** A target of this probe type sent an error that no code stands for. */
+  unmapped(type: string): void
+  /** The event loop was late by so many seconds. */
+  loopDelay(seconds: number): void
+  /** A source of targets was read; `at` is wall clock in ms. */
+  discovered(source: string, at: number): void
+}
+
+/**
+ * The prober's own metrics and those of its process, in a registry of their own; all of them are there, at 0, from the
+ * start. The callbacks are asked at each scrape.
+ */
+export function createOwnMetrics({ version, types, sources = [], inFlight, queued, stuckChildren = () => 0 }: {
+  readonly version: string
+  /** Names of the probe types. */
+  readonly types: readonly string[]
+  /** Names of the sources of targets that are in use. */
+  readonly sources?: readonly string[]
+  readonly inFlight: () => number
+  readonly queued: () => number
+  readonly stuckChildren?: () => number
+}): OwnMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const gauge = ({ name, help, labels }: Family) => new Gauge({ name, help, labelNames: labels, registers })
+  const reading = ({ name, help }: Family, read: () => number) =>
+    new Gauge({ name, help, registers, collect() { this.set(read()) } })
+  const counter = ({ name, help, labels }: Family) => new Counter({ name, help, labelNames: labels, registers })
+  const histogram = ({ name, help }: Family) => new Histogram({ name, help, buckets: DELAY_BUCKETS, registers })
+
+  gauge(OWN.buildInfo).set({ version }, 1)
+  const reloadOk = gauge(OWN.reloadOk)
+  const reloadAt = gauge(OWN.reloadAt)
+  const targets = gauge(OWN.targets)
+  const lag = histogram(OWN.lag)
+  const skipped = counter(OWN.skipped)
+  reading(OWN.inFlight, inFlight)
+  reading(OWN.queued, queued)
+  const loopDelay = histogram(OWN.loopDelay)
+  reading(OWN.stuckChildren, stuckChildren)
+  const unmapped = counter(OWN.unmapped)
+  const discovered = gauge(OWN.discovered)
+
+  for (const type of types) {
+    targets.set({ type }, 0)
+    unmapped.inc({ type }, 0)
+  }
+  for (const cause of SKIP_CAUSES) skipped.inc({ cause }, 0)
+  for (const source of sources) discovered.set({ source }, 0)
+
+  collectDefaultMetrics({ register: registry })
+  for (const name of REFUSED_BY_PROMTOOL) registry.removeSingleMetric(name)
+
+  return {
+    registry,
+    reloaded(ok, at) {
+      reloadOk.set(Number(ok))
+      if (ok) reloadAt.set(at / 1_000)
+    },
+    setTargets(counts) {
+      for (const type of types) targets.set({ type }, counts[type] ?? 0)
+    },
+    lag: (seconds) => lag.observe(seconds),
+    skipped: (cause) => skipped.inc({ cause }),
+    unmapped: (type) => unmapped.inc({ type }),
+    loopDelay: (seconds) => loopDelay.observe(seconds),
+    discovered: (source, at) => discovered.set({ source }, at / 1_000),
+  }
+}

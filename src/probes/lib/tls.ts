@@ -1,0 +1,124 @@
+import { isIP, type Socket } from 'node:net'
+import { connect, type TLSSocket } from 'node:tls'
+import { z } from 'zod'
+import { canonicalHost } from '../../core/fields.ts'
+import { ProbeFailure, type ProbeContext } from '../../core/probe.ts'
+import { fileProblems, trustOf, type TlsOptions, type Trust } from './tls-context.ts'
+import { isHandshakeFailure, tlsFailure } from './tls-failure.ts'
+import { exportPeer, peerOf, type TlsGauge } from './tls-gauges.ts'
+import { verify } from './tls-verify.ts'
+
+export { tlsFailure } from './tls-failure.ts'
+export { tlsGauges } from './tls-gauges.ts'
+export type { TlsOptions } from './tls-context.ts'
+
+/** How long a TLS 1.3 server is given to refuse a client without a certificate. */
+const LINGER_MS = 200
+/** Kept back from the run's time, so that lingering never turns a good run into a timeout. */
+const MARGIN_MS = 50
+
+/** Options that every probe type with TLS spreads into its own; `checkTls` belongs to them. */
+export const tlsFields = {
+  ca_file: z.string().min(1).describe('PEM file of the authorities to trust; the well-known ones unless given').optional(),
+  cert_file: z.string().min(1).describe('PEM file of the client certificate').optional(),
+  key_file: z.string().min(1).describe('PEM file of its private key').optional(),
+  server_name: z.string().refine((name) => canonicalHost(name) !== undefined, 'expected a host name or an address')
+    .describe('name to ask for and to verify; the host of the target unless given').optional(),
+  insecure_skip_verify: z.boolean().default(false).describe('do not fail for an untrusted certificate; its gauges are exported all the same'),
+  min_version: z.enum(['TLS1.0', 'TLS1.1', 'TLS1.2', 'TLS1.3']).default('TLS1.2').describe('oldest TLS version to speak'),
+}
+
+/** For `superRefine` of a type's options: the files must be there, be what they should, and belong together. */
+export function checkTls(options: TlsOptions, context: Pick<z.RefinementCtx, 'addIssue'>): void {
+  for (const { key, message } of fileProblems(options)) context.addIssue({ code: 'custom', path: [key], message, input: options[key] })
+}
+
+/**
+ * The TLS handshake on a connected socket; phase `tls`. Exports the gauges even when verification fails, then throws a
+ * ProbeFailure of the shared `tls_` codes. `host` is asked for (SNI) and verified unless `server_name` is set. The caller
+ * destroys what is returned; an error on it later goes through `tlsFailure`. `alpn`: protocols to offer, most wanted first.
+ */
+export function secure(
+  probe: ProbeContext<'tls', TlsGauge, never>, socket: Socket, host: string, options: TlsOptions, alpn: readonly string[] = [],
+): Promise<TLSSocket> {
+  return probe.phase('tls', async () => {
+    const trust = trustOf(options)
+    const name = (options.server_name ?? host).replace(/\.$/, '')
+    const secured = await handshake(socket, name, trust, options, alpn)
+    try {
+      const peer = peerOf(secured)
+      const chainError = errorOf(secured)
+      exportPeer(probe, secured, peer, chainError === undefined)
+      const failure = options.insecure_skip_verify ? undefined : verify(peer.sent, chainError, name, trust)
+      if (failure) throw failure
+      return secured
+    } catch (error) {
+      secured.destroy()
+      throw error
+    }
+  })
+}
+
+/**
+ * Waits a moment for a TLS 1.3 server's refusal of a client without a certificate, for callers that would close without
+ * reading anything. Ends at once when the server shows that it has accepted the client: it sends a session ticket or
+ * data. Throws the failure; belongs to no phase, since the handshake itself is over.
+ */
+export function awaitRefusal(probe: ProbeContext<string, string, never>, socket: TLSSocket, options: TlsOptions): Promise<void> {
+  const ms = Math.min(LINGER_MS, probe.deadline - performance.now() - MARGIN_MS)
+  if (socket.getProtocol() !== 'TLSv1.3' || options.cert_file !== undefined || ms <= 0) return Promise.resolve()
+  return new Promise((resolve, reject) => {
+    const settle = (error?: unknown) => {
+      clearTimeout(timer)
+      probe.signal.removeEventListener('abort', done)
+      for (const event of ['session', 'readable', 'end', 'close']) socket.off(event, done)
+      socket.off('error', fail)
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+    const done = () => settle()
+    const fail = (error: Error) => settle(tlsFailure(error))
+    const timer = setTimeout(done, ms)
+    probe.signal.addEventListener('abort', done, { once: true })
+    for (const event of ['session', 'readable', 'end', 'close']) socket.on(event, done)
+    socket.on('error', fail)
+  })
+}
+
+function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptions, alpn: readonly string[]): Promise<TLSSocket> {
+  if (socket.destroyed) throw socket.errored ?? Object.assign(new Error('the server closed the connection'), { code: 'ECONNRESET' })
+  return new Promise((resolve, reject) => {
+    const secured = connect({
+      socket,
+      secureContext: trust.context,
+      // An address is never asked for by name (RFC 6066, 3).
+      servername: isIP(name) === 0 ? name : '',
+      // Node hides the certificate of a handshake that it ends itself: it is verified here, once it has been read.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
+    })
+    // In TLS 1.2 the keys are made once the server has said all it wants; a refusal after that can only mean the client.
+    let keyed = false
+    secured.once('keylog', () => { keyed = true })
+    secured.once('secureConnect', () => resolve(secured))
+    secured.on('error', (error) => {
+      secured.destroy()
+      if (keyed && isHandshakeFailure(error)) reject(clientRefused(options))
+      else reject(tlsFailure(error) ?? error)
+    })
+  })
+}
+
+function clientRefused({ cert_file: cert }: TlsOptions): ProbeFailure {
+  return cert === undefined
+    ? new ProbeFailure('tls_client_cert_required', 'the server ended the handshake when it got no client certificate')
+    : new ProbeFailure('tls_client_cert_refused', 'the server ended the handshake when it got the client certificate')
+}
+
+/** Node's verdict on the chain; its type says Error, what it holds is a code. */
+function errorOf(socket: TLSSocket): string | undefined {
+  const error: unknown = socket.authorizationError
+  if (error === null || error === undefined) return undefined
+  return error instanceof Error ? error.message : String(error)
+}

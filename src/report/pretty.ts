@@ -1,0 +1,52 @@
+import { styleText } from 'node:util'
+import type { Status } from '../core/result.ts'
+import { sentence, type Language, type Reported } from './outcome.ts'
+
+const MARKS: Readonly<Record<Status, { readonly mark: string, readonly style: 'green' | 'red' | 'yellow' }>> = {
+  ok: { mark: '✓', style: 'green' },
+  failed: { mark: '✗', style: 'red' },
+  unknown: { mark: '?', style: 'yellow' },
+}
+
+const WORDS = {
+  en: { ok: 'ok', failed: 'failed', unknown: 'unknown', explained: 'explained by' },
+  zh: { ok: '正常', failed: '失败', unknown: '未知', explained: '根因' },
+} as const satisfies Readonly<Record<Language, Record<Status | 'explained', string>>>
+
+/** The report for a person at a terminal: one line a job, what broke below it, a total at the end. */
+export function prettyReport(outcomes: readonly Reported[], { color, language }: { readonly color: boolean, readonly language: Language }): string {
+  const paint = (style: 'green' | 'red' | 'yellow' | 'bold' | 'dim', text: string) => (color ? styleText(style, text, { validateStream: false }) : text)
+  const words = WORDS[language]
+  const width = Math.max(0, ...outcomes.map(({ job }) => `${job.name} ${job.target}`.length))
+
+  const lines = outcomes.flatMap(({ job, result, explainedBy }) => {
+    const { mark, style } = MARKS[result.status]
+    const phases = result.phases.map(({ name, ms }) => `${name} ${duration(ms)}`).join(', ')
+    const padding = ' '.repeat(width - `${job.name} ${job.target}`.length)
+    const head = `${paint(style, mark)} ${job.name} ${paint('bold', job.target)}${padding}  ${duration(result.ms).padStart(8)}  ${paint('dim', phases)}`
+    if (result.status === 'ok') return [head.trimEnd()]
+    const { layer, reason, code, message } = result.failure
+    return [
+      head.trimEnd(),
+      `  ${paint(style, `${words[result.status]} ${layer}/${reason}`)} (${code}): ${printable(message)}`,
+      ...[sentence(code, job.codes, language)].filter((text) => text !== undefined).map((text) => `  ${text}`),
+      ...(explainedBy === undefined ? [] : [`  ${words.explained} ${explainedBy}`]),
+    ]
+  })
+  const totals = (['ok', 'failed', 'unknown'] as const)
+    .map((status) => `${outcomes.filter(({ result }) => result.status === status).length} ${words[status]}`)
+    .join(', ')
+  return `${[...lines, totals].join('\n')}\n`
+}
+
+/** Milliseconds for a person: `0.42 ms`, `12 ms`, `1.5 s`. */
+function duration(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(2)} ms`
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
+}
+
+/** What a target sent may hold control characters that would drive the terminal. */
+function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- the control characters are what has to go
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
+}

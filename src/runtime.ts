@@ -1,0 +1,246 @@
+import { hostname } from 'node:os'
+import { readEntry } from './config/jobs.ts'
+import { loadConfig, type Config } from './config/load.ts'
+import type { Diagnostic } from './config/document.ts'
+import type { Top } from './config/schema.ts'
+import { watchLoop } from './core/loop.ts'
+import type { Job } from './core/probe.ts'
+import { createRootCauses } from './core/root-cause.ts'
+import { runJob } from './core/run.ts'
+import { createScheduler } from './core/scheduler.ts'
+import { createStore, type Store } from './core/store.ts'
+import { VERSION } from './core/version.ts'
+import { discoverLocal, localListeners, type FoundEntry } from './discover/local.ts'
+import { createExposition, type Exposition } from './exporter/exposition.ts'
+import { seriesOf } from './exporter/families.ts'
+import { createOwnMetrics } from './exporter/own-metrics.ts'
+import type { Logger } from './log.ts'
+import { probeTypes } from './probes/index.ts'
+
+const FIRST_WINDOW_MS = 30_000
+/** New jobs start no faster than one in so many milliseconds, so that a large config does not begin with a burst. */
+const FIRST_GAP_MS = 10
+const REDISCOVER_MS = 60_000
+
+export interface RuntimeOptions {
+  /** A file or directory; without one, what this machine shows is probed. */
+  readonly configPath: string | undefined
+  readonly autoReloadMs: number | undefined
+  readonly log: Logger
+}
+
+export type Reloaded = { readonly ok: true } | { readonly ok: false, readonly errors: readonly string[] }
+
+export interface Runtime {
+  readonly store: Store
+  readonly exposition: Exposition
+  readonly instance: () => string
+  readonly top: () => Top | undefined
+  readonly configText: () => string
+  readonly ready: () => boolean
+  /** Begins to probe. `ownUrl` is where this process answers: without a config it is probed too. */
+  start(ownUrl: string): void
+  /** Loads the config anew; a bad one changes nothing but a metric. One at a time. */
+  reload(): Promise<Reloaded>
+  /** The one entry of jobs: makes the jobs of a source these and leaves everything that is unchanged alone. */
+  apply(source: string, jobs: readonly Job[]): void
+  stop(withinMs: number): Promise<void>
+}
+
+/** `file:line:column: path: what was expected`. */
+export function diagnosticText({ file, line, column, path, message }: Diagnostic): string {
+  return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`
+}
+
+/** Unique to this prober: part of every key that it writes. */
+export function instanceId(top: Top | undefined): string {
+  return top?.instance_id ?? hostname()
+}
+
+/** Series that these jobs make at most while nothing fails. */
+export function seriesCount(jobs: readonly Job[]): number {
+  const byType = new Map(probeTypes.map((type) => [type.type, type]))
+  return jobs.reduce((sum, job) => {
+    const type = byType.get(job.type)
+    return sum + (type ? seriesOf(job, type) : 0)
+  }, 0)
+}
+
+/** Loads a config and holds it against `limits.series` too. */
+export function loadChecked(path: string): { readonly checksum: string } & ({ readonly config: Config } | { readonly config?: undefined, readonly errors: readonly string[] }) {
+  const { checksum, config, diagnostics } = loadConfig(path, { types: probeTypes })
+  if (!config) return { checksum, errors: diagnostics.map(diagnosticText) }
+  const series = seriesCount(config.jobs)
+  const most = config.top.limits.series
+  if (series > most) return { checksum, errors: [`${path}:1:1: limits.series: expected at most ${most} series, but the probes make ${series}`] }
+  return { checksum, config }
+}
+
+/** Jobs of entries that Curlew found by itself. */
+export function discoveredJobs(entries: readonly FoundEntry[]): Job[] {
+  return entries.flatMap((entry) => {
+    const type = probeTypes.find((known) => known.type === entry.type)
+    if (!type) return []
+    const { type: _type, ...rest } = entry
+    return readEntry(type, rest, true).jobs
+  })
+}
+
+/** Ties config, jobs, store, metrics and scheduler. Throws a ConfigError when the config is bad: its lines are the message. */
+export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions): Runtime {
+  const store = createStore()
+  const metrics = createOwnMetrics({
+    version: VERSION, types: probeTypes.map(({ type }) => type),
+    inFlight: () => scheduler.inFlight(), queued: () => scheduler.queued(), stuck: () => 0,
+  })
+  const loop = watchLoop((seconds) => metrics.loopDelay(seconds))
+  let config: Config | undefined
+  let checksum = ''
+  let ready = false
+  let ownUrl: string | undefined
+
+  const scheduler = createScheduler({
+    concurrency: () => config?.top.limits.concurrency ?? 200,
+    run: (job, signal) => runJob(job, {
+      signal,
+      instance: instanceId(config?.top),
+      lateSince: loop.lateSince,
+      lateBoundMs: config?.top.limits.loop_delay ?? 500,
+      onOddity(kind, { id, name, type, target }, error) {
+        if (kind === 'unmapped') metrics.unmapped(type)
+        const err = error instanceof Error ? { message: error.message, stack: error.stack } : { message: String(error) }
+        log[kind === 'bug' ? 'error' : 'warn']({ id, probe: name, type, target, err }, kind === 'bug' ? 'error inside a probe' : 'answer that no code stands for')
+      },
+    }),
+    onResult(result) {
+      const recorded = store.record(result)
+      if (!recorded) return
+      const { state, turn } = recorded
+      rootCauses.settled(state, turn)
+      if (turn) {
+        const failure = result.status === 'ok' ? {} : result.failure
+        log.info({ id: state.job.id, probe: state.job.name, target: state.job.target, ...failure }, turn === 'healthy' ? 'probe is healthy' : 'probe is unhealthy')
+      }
+    },
+    onLag: (seconds) => metrics.lag(seconds),
+    onSkip: (cause, count) => metrics.skipped(cause, count),
+    onNext(id, at) {
+      const state = store.get(id)
+      if (!state) return
+      state.nextRunAt = at
+      store.touch(state.slot)
+    },
+  })
+  const rootCauses = createRootCauses(store, (id) => scheduler.runNow(id))
+  const exposition = createExposition({ store, types: probeTypes, registry: metrics.registry })
+  const sources = new Map<string, readonly Job[]>()
+
+  function apply(source: string, jobs: readonly Job[]) {
+    sources.set(source, jobs)
+    const wanted = new Map<string, Job>()
+    for (const job of [...sources.values()].flat()) if (!wanted.has(job.id)) wanted.set(job.id, job)
+    for (const { job } of [...store.all()]) {
+      if (wanted.has(job.id)) continue
+      scheduler.remove(job.id)
+      store.remove(job.id)
+    }
+    const changed = [...wanted.values()].filter((job) => store.get(job.id)?.job.fingerprint !== job.fingerprint)
+    for (const job of changed) {
+      const state = store.put(job)
+      scheduler.put(job, Math.min(state.periodMs, FIRST_WINDOW_MS, changed.length * FIRST_GAP_MS))
+    }
+    metrics.setTargets(countBy([...wanted.values()], (job) => job.type))
+    rootCauses.changed()
+  }
+
+  function load(path: string): Reloaded {
+    const loaded = loadChecked(path)
+    checksum = loaded.checksum
+    if (!loaded.config) {
+      metrics.reloaded(false, Date.now())
+      return { ok: false, errors: loaded.errors }
+    }
+    config = loaded.config
+    apply('config', config.jobs)
+    metrics.reloaded(true, Date.now())
+    return { ok: true }
+  }
+
+  async function reload(): Promise<Reloaded> {
+    if (configPath === undefined) {
+      discover()
+      return { ok: true }
+    }
+    const reloaded = load(configPath)
+    if (reloaded.ok) log.info({ targets: store.size() }, 'configuration loaded')
+    else log.error({ errors: reloaded.errors }, 'configuration not loaded, the old one stays')
+    return reloaded
+  }
+
+  function discover() {
+    const types = new Map(probeTypes.map((type) => [type.type, type]))
+    const found = discoveredJobs(discoverLocal({ nameServers: types.get('dns')?.defaultTargets?.() ?? [], listeners: localListeners(), ownUrl }))
+    // What has gone away is just what a person wants to hear of: it stays.
+    const before = sources.get('local') ?? []
+    apply('local', [...before, ...found.filter((job) => !before.some((old) => old.id === job.id))])
+    metrics.discovered('local', Date.now())
+  }
+
+  const timers: NodeJS.Timeout[] = []
+  if (configPath !== undefined) {
+    const first = loadChecked(configPath)
+    if (!first.config) {
+      loop.stop()
+      throw new ConfigError(first.errors)
+    }
+    config = first.config
+  }
+
+  return {
+    store,
+    exposition,
+    instance: () => instanceId(config?.top),
+    top: () => config?.top,
+    configText: () => config?.shown ?? '# no config file: Curlew probes what this machine shows\n',
+    ready: () => ready,
+    start(url) {
+      ownUrl = url
+      if (configPath === undefined) {
+        discover()
+        metrics.reloaded(true, Date.now())
+        timers.push(setInterval(discover, REDISCOVER_MS))
+      } else {
+        load(configPath)
+        if (autoReloadMs !== undefined) {
+          timers.push(setInterval(() => {
+            if (loadChecked(configPath).checksum !== checksum) void reload() // never rejects
+          }, autoReloadMs))
+        }
+      }
+      ready = true
+    },
+    reload,
+    apply,
+    async stop(withinMs) {
+      ready = false
+      for (const timer of timers) clearInterval(timer)
+      await scheduler.stop(withinMs)
+      loop.stop()
+    },
+  }
+}
+
+/** Every mistake of a config, one a line. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+
+  constructor(lines: readonly string[]) {
+    super(lines.join('\n'))
+  }
+}
+
+function countBy<T>(items: readonly T[], key: (item: T) => string): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const item of items) counts.set(key(item), (counts.get(key(item)) ?? 0) + 1)
+  return counts
+}
