@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { readEntry } from './config/jobs.ts'
 import { loadConfig, type Config } from './config/load.ts'
-import type { Diagnostic } from './config/document.ts'
+import { diagnosticText } from './config/document.ts'
 import type { Top } from './config/schema.ts'
 import { watchLoop } from './core/loop.ts'
 import type { Job } from './core/probe.ts'
@@ -45,11 +45,6 @@ export interface Runtime {
   /** The one entry of jobs: makes the jobs of a source these and leaves everything that is unchanged alone. */
   apply(source: string, jobs: readonly Job[]): void
   stop(withinMs: number): Promise<void>
-}
-
-/** `file:line:column: path: what was expected`. */
-export function diagnosticText({ file, line, column, path, message }: Diagnostic): string {
-  return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`
 }
 
 /** Unique to this prober: part of every key that it writes. */

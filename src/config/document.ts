@@ -132,3 +132,8 @@ function offsetOf(document: Document.Parsed | Document, path: readonly PropertyK
 export function pathText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`), '')
 }
+
+/** `file:line:column: path: what was expected`. */
+export function diagnosticText({ file, line, column, path, message }: Diagnostic): string {
+  return `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`
+}

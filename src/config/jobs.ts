@@ -188,8 +188,16 @@ export function flatten(issue: z.core.$ZodIssue): EntryIssue[] {
   return [{ path: issue.path, message: wording(issue.message), wantsText: issue.code === 'invalid_type' && issue.expected === 'string' }]
 }
 
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false', array: 'a list', object: 'a mapping', record: 'a mapping', null: 'nothing',
+}
+
+/** zod's `Invalid input: expected string, received number` as `expected a text, got a number`. */
 function wording(message: string): string {
-  return message.replace(/^Invalid input: expected (\w+), received undefined$/, 'expected a $1, but the key is missing').replace(/^Invalid input: /, '').replace(/^Invalid option: /, '')
+  const match = /^Invalid input: expected (\w+), received (\w+)$/.exec(message)
+  if (!match) return message.replace(/^Invalid (?:input|option): /, '')
+  const [, wanted = '', got = ''] = match
+  return `expected ${KINDS[wanted] ?? wanted}, ${got === 'undefined' ? 'but the key is missing' : `got ${KINDS[got] ?? got}`}`
 }
 
 /** `; did you mean every?` when a known key is one or two letters away. */

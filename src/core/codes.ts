@@ -31,6 +31,7 @@ export const SHARED_CODES = {
   tls_self_signed: { layer: 'tls', reason: 'untrusted', en: 'The certificate is self-signed.', zh: '证书是自签名的。' },
   tls_missing_intermediate: { layer: 'tls', reason: 'untrusted', en: 'The server does not send the intermediate certificate.', zh: '服务器没有发送中间证书。' },
   tls_client_cert_required: { layer: 'tls', reason: 'denied', en: 'The server wants a client certificate: set cert_file and key_file.', zh: '服务器要求客户端证书：请设置 cert_file 与 key_file。' },
+  tls_client_cert_refused: { layer: 'tls', reason: 'denied', en: 'The server does not accept the client certificate, or the lack of one: check cert_file and key_file.', zh: '服务器不接受客户端证书或未收到证书：请检查 cert_file 与 key_file。' },
   tls_plain_port: { layer: 'tls', reason: 'protocol', en: 'The port does not speak TLS.', zh: '该端口不使用 TLS。' },
   tls_old_version: { layer: 'tls', reason: 'protocol', en: 'The server speaks only TLS versions that are too old.', zh: '服务器仅支持过旧的 TLS 版本。' },
   tls_other: { layer: 'tls', reason: 'other', en: 'The TLS handshake failed.', zh: 'TLS 握手失败。', unmapped: true },

@@ -30,28 +30,32 @@ export function formatDuration(ms: number): string {
   return text || '0s'
 }
 
+const DURATION_WANTED = 'expected a duration such as 500ms, 30s or 1h30m'
+
 /** `500ms`, `30s`, `1h30m`: written as text, read as milliseconds. More than zero, at most 366 days. */
 export function duration() {
-  return z.string()
+  return z.string(DURATION_WANTED)
     .meta({ pattern: DURATION.source, examples: ['30s'] })
     .transform((text, context) => {
       const ms = parseDuration(text)
       if (ms !== undefined) return ms
-      context.addIssue('expected a duration such as 500ms, 30s or 1h30m')
+      context.addIssue(DURATION_WANTED)
       return z.NEVER
     })
 }
 
 const BYTES = { B: 1, KB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30 } as const
 
+const SIZE_WANTED = 'expected a size such as 64KB or 10MB'
+
 /** `64KB`, `10MB`: powers of 1024, read as bytes. */
 export function byteSize() {
-  return z.string()
+  return z.string(SIZE_WANTED)
     .meta({ examples: ['10MB'] })
     .transform((text, context) => {
       const match = /^(\d+)\s*(B|KB|MB|GB)$/.exec(text)
       if (match) return Number(match[1]) * BYTES[match[2] as keyof typeof BYTES] // safe: the pattern lists the keys of BYTES
-      context.addIssue('expected a size such as 64KB or 10MB')
+      context.addIssue(SIZE_WANTED)
       return z.NEVER
     })
 }

@@ -43,6 +43,8 @@ export interface GaugeSpec {
   readonly help: string
   /** Names of its own labels, beside probe, type, target and the configured ones. */
   readonly labels?: readonly string[]
+  /** How many label sets one run sets at most; one unless said. */
+  readonly series?: number
 }
 
 /** A gauge that a limit can be set on. */

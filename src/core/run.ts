@@ -29,6 +29,12 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   const start = performance.now()
   let expired = false
   let layer: Layer = 'prober'
+  /** The phase that runs: at an abort the run ends before the phase's own `finally`. */
+  let open: { readonly name: string, readonly began: number } | undefined
+  const endPhase = () => {
+    if (open) timings.set(open.name, (timings.get(open.name) ?? 0) + performance.now() - open.began)
+    open = undefined
+  }
   const timer = setTimeout(() => {
     expired = true
     stop.abort(new DOMException(`no answer within ${job.timeoutMs} ms`, 'TimeoutError'))
@@ -41,11 +47,11 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     deadline: start + job.timeoutMs,
     async phase(name, work) {
       layer = job.phases[name] ?? 'prober'
-      const began = performance.now()
+      open = { name, began: performance.now() }
       try {
         return await orAbort(work, stop.signal)
       } finally {
-        timings.set(name, (timings.get(name) ?? 0) + performance.now() - began)
+        endPhase()
       }
     },
     zeroPhases() {
@@ -76,6 +82,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, error)
     else if (explained.unmapped) options.onOddity?.('unmapped', job, error)
   } finally {
+    endPhase()
     clearTimeout(timer)
     options.signal.removeEventListener('abort', abort)
     // Whatever the probe left waiting on the signal ends with the run.

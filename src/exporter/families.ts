@@ -81,5 +81,6 @@ export function seriesOf(job: Pick<Job, 'host' | 'limits' | 'histogram'>, type: 
   const thresholds = job.limits.reduce((sum, limit) => sum + Number(limit.warning !== undefined) + Number(limit.critical !== undefined), 0)
   // Every bucket, the one without a bound, the sum and the count.
   const latency = job.histogram ? LATENCY_BUCKETS.length + 3 : 0
-  return always + results + thresholds + latency + Number(job.host !== undefined) + Object.keys(type.phases).length + Object.keys(type.gauges).length
+  const gauges = Object.values(type.gauges).reduce((sum, spec) => sum + (typeof spec === 'string' ? 1 : spec.series ?? 1), 0)
+  return always + results + thresholds + latency + Number(job.host !== undefined) + Object.keys(type.phases).length + gauges
 }

@@ -1,12 +1,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { SKIP_CAUSES, type SkipCause } from '../core/scheduler.ts'
 import type { Family } from './families.ts'
 
 /** Defaults of prom-client that promtool refuses: gauges whose names end in `_total`. The same by type stay. */
 const REFUSED_BY_PROMTOOL = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'] as const
-
-/** Why a run that was due did not take place: its predecessor was still running, too many were, or the clock jumped over it. */
-export const SKIP_CAUSES = ['overlap', 'queued', 'missed'] as const
-export type SkipCause = (typeof SKIP_CAUSES)[number]
 
 /** Upper bounds in seconds, for lag and delay alike. */
 const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -18,7 +15,7 @@ export const OWN = {
   reloadAt: { name: 'curlew_config_last_reload_success_timestamp_seconds', kind: 'gauge', labels: [], help: 'When the configuration was last loaded successfully, in Unix time.' },
   targets: { name: 'curlew_targets', kind: 'gauge', labels: ['type'], help: 'Targets by probe type.' },
   lag: { name: 'curlew_schedule_lag_seconds', kind: 'histogram', labels: ['le'], help: 'How much later than scheduled runs began.' },
-  skipped: { name: 'curlew_runs_skipped_total', kind: 'counter', labels: ['cause'], help: 'Runs that were due and did not take place: overlap (the one before was still running), queued (it still waited for a place), missed (the clock jumped over it).' },
+  skipped: { name: 'curlew_runs_skipped_total', kind: 'counter', labels: ['cause'], help: 'Runs that were due and did not take place: overlap (the one before was still running), queued (it still waited for a place), missed (the process slept).' },
   inFlight: { name: 'curlew_probes_in_flight', kind: 'gauge', labels: [], help: 'Runs under way.' },
   queued: { name: 'curlew_probes_queued', kind: 'gauge', labels: [], help: 'Runs that are due and wait for a place under the concurrency limit.' },
   loopDelay: { name: 'curlew_event_loop_delay_seconds', kind: 'histogram', labels: ['le'], help: 'How late the event loop was, sampled all the time.' },
@@ -32,15 +29,15 @@ export interface OwnMetrics {
   /** The configuration was loaded, or could not be; `at` is wall clock in ms. */
   reloaded(ok: boolean, at: number): void
   /** How many targets each probe type has; a type that is not named has none. */
-  setTargets(counts: Readonly<Record<string, number>>): void
+  setTargets(counts: ReadonlyMap<string, number>): void
   /** A run began so many seconds later than scheduled. */
   lag(seconds: number): void
-  skipped(cause: SkipCause): void
+  skipped(cause: SkipCause, count?: number): void
   /** A target of this probe type sent an error that no code stands for. */
   unmapped(type: string): void
   /** The event loop was late by so many seconds. */
   loopDelay(seconds: number): void
-  /** A source of targets was read; `at` is wall clock in ms. */
+  /** A source of targets was read, and has its series from then on; `at` is wall clock in ms. */
   discovered(source: string, at: number): void
 }
 
@@ -48,15 +45,14 @@ export interface OwnMetrics {
  * The prober's own metrics and those of its process, in a registry of their own; all of them are there, at 0, from the
  * start. The callbacks are asked at each scrape.
  */
-export function createOwnMetrics({ version, types, sources = [], inFlight, queued, stuckChildren = () => 0 }: {
+export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
   readonly version: string
   /** Names of the probe types. */
   readonly types: readonly string[]
-  /** Names of the sources of targets that are in use. */
-  readonly sources?: readonly string[]
   readonly inFlight: () => number
   readonly queued: () => number
-  readonly stuckChildren?: () => number
+  /** Killed child processes that have not ended. */
+  readonly stuck: () => number
 }): OwnMetrics {
   const registry = new Registry()
   const registers = [registry]
@@ -75,7 +71,7 @@ export function createOwnMetrics({ version, types, sources = [], inFlight, queue
   reading(OWN.inFlight, inFlight)
   reading(OWN.queued, queued)
   const loopDelay = histogram(OWN.loopDelay)
-  reading(OWN.stuckChildren, stuckChildren)
+  reading(OWN.stuckChildren, stuck)
   const unmapped = counter(OWN.unmapped)
   const discovered = gauge(OWN.discovered)
 
@@ -84,7 +80,6 @@ export function createOwnMetrics({ version, types, sources = [], inFlight, queue
     unmapped.inc({ type }, 0)
   }
   for (const cause of SKIP_CAUSES) skipped.inc({ cause }, 0)
-  for (const source of sources) discovered.set({ source }, 0)
 
   collectDefaultMetrics({ register: registry })
   for (const name of REFUSED_BY_PROMTOOL) registry.removeSingleMetric(name)
@@ -96,10 +91,10 @@ export function createOwnMetrics({ version, types, sources = [], inFlight, queue
       if (ok) reloadAt.set(at / 1_000)
     },
     setTargets(counts) {
-      for (const type of types) targets.set({ type }, counts[type] ?? 0)
+      for (const type of types) targets.set({ type }, counts.get(type) ?? 0)
     },
     lag: (seconds) => lag.observe(seconds),
-    skipped: (cause) => skipped.inc({ cause }),
+    skipped: (cause, count = 1) => skipped.inc({ cause }, count),
     unmapped: (type) => unmapped.inc({ type }),
     loopDelay: (seconds) => loopDelay.observe(seconds),
     discovered: (source, at) => discovered.set({ source }, at / 1_000),

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { z } from 'zod'
 import { taint } from '../core/secrets.ts'
+import { errorCode, readText, stampOf } from './http-files.ts'
 import { canonicalName, CIPHERS, CLIENT_AUTH, contextOptions, CURVES, TLS_VERSIONS, type Cipher, type Curve, type TlsSettings, type TlsVersion } from './http-tls.ts'
 import { readYaml, type YamlText } from './http-yaml.ts'
 
@@ -36,11 +36,10 @@ export interface ReadWebConfig {
   readonly issues: readonly string[]
   /** Mistakes of certificates and keys, which are none of the file's text: a renewal may be half done. */
   readonly certificateIssues: readonly string[]
-  /** Every file that was read or should have been. */
-  readonly files: readonly string[]
+  /** Every file that was read or should have been, with its stamp from just before. */
+  readonly stamps: ReadonlyMap<string, string>
 }
 
-const MOST_BYTES = 1 << 20
 const SHORTEST_TOKEN = 16
 /** bcrypt in JavaScript needs about 60 ms at cost 10 and doubles with each step. */
 const HIGHEST_COST = 15
@@ -110,14 +109,15 @@ type Report = (path: readonly PropertyKey[], message: string, atKey?: boolean) =
  */
 export function readWebConfig(file: string): ReadWebConfig {
   const empty: WebConfig = { tls: undefined, headers: {}, users: new Map(), tokens: [], rateLimit: undefined }
+  const stamps = new Map([[file, stampOf(file)]])
   const source = readText(file)
-  if ('problem' in source) return { config: empty, text: '', issues: [`${file}:1:1: ${source.problem}`], certificateIssues: [], files: [file] }
+  if ('problem' in source) return { config: empty, text: '', issues: [`${file}:1:1: ${source.problem}`], certificateIssues: [], stamps }
 
   const yaml = readYaml(source.text)
   const issues = yaml.errors.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`)
   const certificateIssues: string[] = []
   const into = (list: string[]): Report => (path, message, atKey) => list.push(line(file, yaml, path, message, atKey))
-  if (issues.length > 0) return { config: empty, text: source.text, issues, certificateIssues, files: [file] }
+  if (issues.length > 0) return { config: empty, text: source.text, issues, certificateIssues, stamps }
 
   const parsed = webSchema.safeParse(yaml.value ?? {})
   if (!parsed.success) {
@@ -126,14 +126,13 @@ export function readWebConfig(file: string): ReadWebConfig {
       else if (issue.code === 'invalid_key') into(issues)(issue.path, issue.issues[0]?.message ?? 'expected another key', true)
       else into(issues)(issue.path, issue.code === 'invalid_type' && issue.input === undefined && missing(yaml.value, issue.path) ? 'the key is missing' : issue.message)
     }
-    return { config: empty, text: source.text, issues, certificateIssues, files: [file] }
+    return { config: empty, text: source.text, issues, certificateIssues, stamps }
   }
 
   const raw = parsed.data
-  const files = [file]
   const near = (path: string) => {
     const absolute = resolve(dirname(file), path)
-    files.push(absolute)
+    stamps.set(absolute, stampOf(absolute))
     return absolute
   }
   const users = new Map(Object.entries(raw.basic_auth_users ?? {}))
@@ -145,7 +144,7 @@ export function readWebConfig(file: string): ReadWebConfig {
     tokens: tokensOf(raw.bearer_tokens ?? [], near, into(issues)),
     rateLimit: rateLimitOf(raw.rate_limit ?? undefined, into(issues)),
   }
-  return { config, text: source.text, issues, certificateIssues, files }
+  return { config, text: source.text, issues, certificateIssues, stamps }
 }
 
 /** Every mistake in a web-config file and in the files it names, one line each; none when it is good. */
@@ -185,15 +184,6 @@ function missing(value: unknown, path: readonly PropertyKey[]): boolean {
   return at === undefined
 }
 
-function readText(file: string): { readonly text: string } | { readonly problem: string } {
-  try {
-    const bytes = readFileSync(file)
-    return bytes.length > MOST_BYTES ? { problem: 'expected a file of at most 1 MB' } : { text: bytes.toString('utf8') }
-  } catch (error) {
-    return { problem: `cannot read ${file} (${error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'})` }
-  }
-}
-
 function tlsOf(raw: Raw['tls_server_config'] & {} | undefined, near: (path: string) => string, wrong: Report, wrongFile: Report): TlsSettings | undefined {
   if (!raw) return undefined
   const top = 'tls_server_config'
@@ -230,10 +220,12 @@ function tlsOf(raw: Raw['tls_server_config'] & {} | undefined, near: (path: stri
   const material = { cert: pem(cert, cert_file, 'cert'), key: pem(key, key_file, 'key'), ca: pem(client_ca, client_ca_file, 'client_ca') }
   if (!complete || material.cert === undefined || material.key === undefined) return undefined
   const context = {
-    cert: material.cert, key: material.key, ...(material.ca === undefined ? {} : { ca: material.ca }),
+    cert: material.cert, key: material.key,
+    // As in Go, whose pool may hold an intermediate authority without its root.
+    ...(material.ca === undefined ? {} : { ca: material.ca, allowPartialTrustChain: true }),
     ...contextOptions({ min: raw.min_version, max: raw.max_version, ciphers: raw.cipher_suites, curves: raw.curve_preferences, serverOrder: raw.prefer_server_cipher_suites }),
   }
-  const problem = contextProblem(context)
+  const problem = contextProblem(material.cert, material.key, material.ca, context)
   if (problem) {
     wrongFile([top, problem.about === 'client_ca' ? (client_ca ? 'client_ca' : 'client_ca_file') : cert_file ? 'cert_file' : 'cert'], problem.message)
     return undefined
@@ -242,16 +234,15 @@ function tlsOf(raw: Raw['tls_server_config'] & {} | undefined, near: (path: stri
 }
 
 /** What OpenSSL has against certificate, key and authority, in our words; it is asked step by step to know which it is. */
-function contextProblem(context: { readonly cert: string, readonly key: string, readonly ca?: string }): { about: 'cert' | 'client_ca', message: string } | undefined {
-  const refuses = (options: Parameters<typeof createSecureContext>[0]) => {
+function contextProblem(cert: string, key: string, ca: string | undefined, whole: SecureContextOptions): { about: 'cert' | 'client_ca', message: string } | undefined {
+  const refuses = (options: SecureContextOptions) => {
     try {
       createSecureContext(options)
       return undefined
     } catch (error) {
-      return error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+      return errorCode(error)
     }
   }
-  const { cert, key, ca, ...rest } = context
   const certificate = refuses({ cert })
   if (certificate) return { about: 'cert', message: `expected a certificate in PEM form (${certificate})` }
   const privateKey = refuses({ key })
@@ -259,8 +250,8 @@ function contextProblem(context: { readonly cert: string, readonly key: string, 
   const pair = refuses({ cert, key })
   if (pair) return { about: 'cert', message: `the certificate does not belong to the key (${pair})` }
   if (ca !== undefined && (!/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(ca) || refuses({ ca }))) return { about: 'client_ca', message: 'expected certificates in PEM form' }
-  const whole = refuses({ cert, key, ...rest })
-  return whole ? { about: 'cert', message: `OpenSSL refuses these TLS settings together (${whole})` } : undefined
+  const together = refuses(whole)
+  return together ? { about: 'cert', message: `OpenSSL refuses these TLS settings together (${together})` } : undefined
 }
 
 function tokensOf(raw: Raw['bearer_tokens'] & {}, near: (path: string) => string, wrong: Report): BearerToken[] {

@@ -1,6 +1,6 @@
-import { isIP } from 'node:net'
 import type { RE2JS } from 're2js'
 import { z } from 'zod'
+import type { SharedCode } from '../core/codes.ts'
 import { explain } from '../core/errors.ts'
 import { Endpoint, parseEndpoint, pattern } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
@@ -8,7 +8,7 @@ import { addressesOf, dial, dialFields, dialGauges } from './lib/dial.ts'
 import { askStream, askUdp, connectTcp, encodeQuery, type Waiting } from './lib/dns-client.ts'
 import { isQueryName, RCODES, RECORD_TYPES, type Message, type Rcode } from './lib/dns-message.ts'
 import { systemResolver } from './lib/resolv-conf.ts'
-import { secure, tlsFields, tlsGauges } from './lib/tls.ts'
+import { checkTls, secure, tlsFailure, tlsFields, tlsGauges } from './lib/tls.ts'
 
 const PORT = 53
 /** RFC 7858. */
@@ -43,6 +43,8 @@ const options = z.object({
   answers: z.array(pattern()).default([]).describe('regular expressions that must each match the value of an answer, CNAMEs on the way included: `10 mail.example.org` for MX'),
   answers_not: z.array(pattern()).default([]).describe('regular expressions that must match the value of no answer'),
   ...tlsFields,
+}).superRefine((read, context) => {
+  if (read.transport === 'dot') checkTls(read, context)
 }).overwrite((read) => (read.target.port === 0
   ? { ...read, target: new Endpoint(read.target.host, read.transport === 'dot' ? DOT_PORT : PORT) } : read))
 
@@ -59,7 +61,7 @@ const codes = {
   dns_unexpected_rcode: { layer: 'assert', reason: 'mismatch', en: 'The name server answered without an error where one was expected.', zh: '预期返回错误，但 DNS 服务器正常应答。' },
   dns_wrong_id: { layer: 'request', reason: 'protocol', en: 'Only answers with a wrong id came: a broken name server or middlebox, or an attempt to forge answers.', zh: '只收到 ID 不符的应答：DNS 服务器或中间设备有故障，或有人伪造应答。' },
   dns_wrong_question: { layer: 'request', reason: 'protocol', en: 'Only answers to another question came: a broken name server or middlebox, or an attempt to forge answers.', zh: '只收到针对其他问题的应答：DNS 服务器或中间设备有故障，或有人伪造应答。' },
-  dns_garbage: { layer: 'request', reason: 'protocol', en: 'What came back is no DNS answer: does something else listen on the port?', zh: '返回的内容不是 DNS 应答：该端口是否由其他服务监听？' },
+  dns_garbage: { layer: 'request', reason: 'protocol', en: 'What came back is no DNS answer: look at what listens on the port.', zh: '返回的内容不是 DNS 应答：请检查该端口上监听的是什么服务。' },
   dns_truncated_tcp_failed: { reason: 'unavailable', en: 'The answer does not fit into UDP, and over TCP it is not to be had: open port 53/tcp too.', zh: '应答超出 UDP 大小，而 TCP 方式无法获取：请同时开放 53/tcp 端口。' },
   dns_too_few_answers: { layer: 'assert', reason: 'mismatch', en: 'The answer has fewer records than expected.', zh: '应答中的记录数少于预期。' },
   dns_wrong_value: { layer: 'assert', reason: 'mismatch', en: 'The answer does not say what was expected.', zh: '应答内容与预期不符。' },
@@ -84,9 +86,9 @@ const gauges = {
   probe_dns_serial: 'Serial number of the zone, when the SOA record was asked for.',
 } as const
 
-type Context = ProbeContext<keyof typeof phases, keyof typeof gauges, string>
+type Context = ProbeContext<keyof typeof phases, keyof typeof gauges, keyof typeof codes | SharedCode>
 
-export const dns = defineProbe({
+export default defineProbe({
   type: 'dns',
   summary: 'Asks one name server one question, over UDP, TCP or TLS.',
   options,
@@ -110,7 +112,7 @@ export const dns = defineProbe({
     probe.zeroPhases()
     const message = await exchange(read, probe)
     report(read, message, probe)
-    judge(read, message)
+    judge(read, message, probe)
   },
 })
 
@@ -119,9 +121,9 @@ function fromQuery(query: URLSearchParams): Record<string, unknown> {
   const read: Record<string, unknown> = {}
   for (const [key, value] of query) {
     const name = key === 'type' ? 'record' : key
-    if (!(name in options.shape) || name === 'target' || name === 'query') throw new Error(`unknown key ${key}`)
+    if (!Object.hasOwn(options.shape, name) || name === 'target' || name === 'query') throw new Error(`unknown key ${key}`)
     if (name === 'answers' || name === 'answers_not') read[name] = query.getAll(key)
-    else if (name === 'rcode') read[name] = value === 'any' ? value : value.split(',')
+    else if (name === 'rcode') read[name] = value === 'any' ? value : value.toUpperCase().split(',')
     else if (name === 'record') read[name] = value.toUpperCase()
     else if (name === 'min_answers') read[name] = Number(value)
     else read[name] = value === 'true' || value === 'false' ? value === 'true' : value
@@ -134,16 +136,18 @@ async function exchange(read: Options, probe: Context): Promise<Message> {
   const one = { ip_protocol: read.ip_protocol, addresses: 'first' } as const
   if (read.transport !== 'udp') {
     const plain = await dial(probe, read.target, one)
+    let socket = plain
     try {
-      const socket = read.transport === 'dot' ? await secure(probe, plain, read.target.host, read) : plain
-      return await request(probe, (waiting) => askStream(socket, query, waiting))
+      if (read.transport === 'dot') socket = await secure(probe, plain, read.target.host, read)
+      return await request(probe, read, (waiting) => askStream(socket, query, waiting))
     } finally {
+      socket.destroy()
       plain.destroy()
     }
   }
   const [{ ip }] = await addressesOf(probe, read.target.host, one)
   const asked = { ip, port: read.target.port }
-  const message = await request(probe, (waiting) => askUdp(asked, query, waiting))
+  const message = await request(probe, read, (waiting) => askUdp(asked, query, waiting))
   if (!message.truncated) return message
   try {
     const socket = await probe.phase('connect', () => connectTcp(asked, waitingOf(probe)))
@@ -156,15 +160,16 @@ async function exchange(read: Options, probe: Context): Promise<Message> {
     if (probe.signal.aborted || !isTheirs(error)) throw error
     probe.gauge('probe_dns_query_succeeded', 0)
     if (error instanceof ProbeFailure && error.code in codes) throw error
-    throw new ProbeFailure('dns_truncated_tcp_failed', `the answer over UDP was truncated, and over TCP: ${error instanceof Error ? error.message : String(error)}`)
+    return probe.fail('dns_truncated_tcp_failed', `the answer over UDP was truncated, and over TCP: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 
 /** The phase `request`. Says that no answer came, when the server is to blame for that. */
-async function request(probe: Context, ask: (waiting: Waiting) => Promise<Message>): Promise<Message> {
+async function request(probe: Context, read: Options, ask: (waiting: Waiting) => Promise<Message>): Promise<Message> {
   try {
     return await probe.phase('request', () => ask(waitingOf(probe)))
-  } catch (error) {
+  } catch (thrown) {
+    const error = tlsFailure(thrown, read) ?? thrown
     if (!probe.signal.aborted && isTheirs(error)) probe.gauge('probe_dns_query_succeeded', 0)
     throw error
   }
@@ -189,26 +194,26 @@ function report(read: Options, { rcode, answers, counts }: Message, probe: Conte
   if (serial !== undefined) probe.gauge('probe_dns_serial', Number(serial))
 }
 
-/** Throws a ProbeFailure unless the answer is what was expected. */
-function judge(read: Options, message: Message): void {
+/** Fails the run unless the answer is what was expected. */
+function judge(read: Options, message: Message, probe: Context): void {
   const rcode = RCODES[message.rcode] ?? 'NOERROR'
   const expected: readonly string[] = read.rcode === 'any' ? RCODES : typeof read.rcode === 'string' ? [read.rcode] : read.rcode
   if (!expected.includes(rcode)) {
-    throw new ProbeFailure(RCODE_CODES[rcode] ?? 'dns_other', `answered ${rcode} for ${read.query} ${read.record}, expected ${expected.join(' or ')}`)
+    probe.fail(RCODE_CODES[rcode] ?? 'dns_other', `answered ${rcode} for ${read.query} ${read.record}, expected ${expected.join(' or ')}`)
   }
 
   const wanted = message.answers.filter(({ type }) => read.record === 'ANY' || type === read.record)
   const least = read.min_answers ?? (expected.length === 1 && rcode === 'NOERROR' ? 1 : 0)
   if (wanted.length < least) {
-    throw new ProbeFailure('dns_too_few_answers', `${wanted.length} ${read.record} records for ${read.query}, expected at least ${least}: ${quote(message)}`)
+    probe.fail('dns_too_few_answers', `${wanted.length} ${read.record} records for ${read.query}, expected at least ${least}: ${quote(message)}`)
   }
   const matches = (wantedPattern: RE2JS) => message.answers.find(({ value }) => wantedPattern.test(value))
   for (const each of read.answers) {
-    if (!matches(each)) throw new ProbeFailure('dns_wrong_value', `no answer matches ${each.pattern()}: ${quote(message)}`)
+    if (!matches(each)) probe.fail('dns_wrong_value', `no answer matches ${each.pattern()}: ${quote(message)}`)
   }
   for (const each of read.answers_not) {
     const found = matches(each)
-    if (found) throw new ProbeFailure('dns_wrong_value', `an answer matches ${each.pattern()}: ${found.type} ${found.value}`)
+    if (found) probe.fail('dns_wrong_value', `an answer matches ${each.pattern()}: ${found.type} ${found.value}`)
   }
 }
 

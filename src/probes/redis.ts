@@ -4,10 +4,10 @@ import { hostPort, secret } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import type { SharedCode } from '../core/codes.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
-import { REDIS_CODES, redisFailure, type RedisCode } from './lib/redis-codes.ts'
+import { REDIS_CODES, type RedisCode } from './lib/redis-codes.ts'
 import type { RedisClient } from './lib/redis-client.ts'
 import { lagBytes, numberOf, parseInfo, parseRole, roleOfInfo, type Info, type RoleFacts } from './lib/redis-info.ts'
-import { secure, tlsFields, tlsGauges } from './lib/tls.ts'
+import { checkTls, secure, tlsFailure, tlsFields, tlsGauges } from './lib/tls.ts'
 
 const options = z.strictObject({
   target: hostPort(6379),
@@ -18,7 +18,7 @@ const options = z.strictObject({
   tls: z.boolean().default(false).describe('speak TLS; rediss:// sets it'),
   ...tlsFields,
   ...dialFields,
-})
+}).superRefine(checkTls)
 
 type Options = z.output<typeof options>
 
@@ -45,7 +45,7 @@ type Context = ProbeContext<'resolve' | 'connect' | 'tls' | 'auth' | 'request', 
 /** The key is gone by itself after this, should its removal be forbidden or fail. */
 const KEY_LIFETIME_MS = 30_000
 
-export default defineProbe({
+export const redis = defineProbe({
   type: 'redis',
   summary: 'A Redis server: login, role, and on a master a value written, read back and removed',
   options,
@@ -78,7 +78,9 @@ export default defineProbe({
     const socket = await dial(probe, options.target, options)
     let client: RedisClient | undefined
     try {
-      client = await openRedis(options.tls ? await secure(probe, socket, options.target.host, options) : socket)
+      client = options.tls
+        ? await openRedis(await secure(probe, socket, options.target.host, options), (error) => tlsFailure(error, options) ?? error)
+        : await openRedis(socket)
       await login(client, options, probe)
       await request(client, options, probe)
     } finally {

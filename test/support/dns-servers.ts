@@ -168,6 +168,7 @@ ${LONG_TEXTS.map((text) => `  local-data: 'big.test. 5 TXT "${text}"'`).join('\n
 forward-zone:
   name: "servfail.test."
   forward-addr: 127.0.0.1@1
+  forward-tcp-upstream: yes
 remote-control:
   control-enable: no
 `)

@@ -9,8 +9,8 @@ export interface TestServer {
   close(): Promise<void>
 }
 
-/** A TCP server on 127.0.0.1 that talks as the test says. */
-export async function tcpServer(talk: (socket: Socket) => void = () => {}): Promise<TestServer> {
+/** A TCP server on 127.0.0.1 that talks as the test says; else it reads and stays silent (a socket that nobody reads never sees its peer close). */
+export async function tcpServer(talk: (socket: Socket) => void = (socket) => { socket.resume() }): Promise<TestServer> {
   const sockets = new Set<Socket>()
   let accepted = 0
   const server = createServer((socket) => {

@@ -23,7 +23,7 @@ export const dialFields = {
 
 /** Gauges that `dial` and `addressesOf` set; the last two carry blackbox_exporter's names. */
 export const dialGauges = {
-  probe_addresses: { help: 'Addresses of the name by what came of them, where it has more than one.', labels: ['state'] },
+  probe_addresses: { help: 'Addresses of the name by what came of them, where it has more than one.', labels: ['state'], series: 3 },
   probe_ip_protocol: 'IP version of the address that was used: 4 or 6.',
   probe_dns_lookup_time_seconds: 'Time that the look-up of the name took.',
 } as const satisfies Readonly<Record<string, string | GaugeSpec>>

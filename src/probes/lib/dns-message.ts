@@ -81,11 +81,11 @@ export type Reading =
  */
 export function readAnswer(query: Buffer, packet: Buffer, over: 'datagram' | 'stream'): Reading {
   if (packet.length < HEADER) return { wrong: 'dns_garbage', detail: `${packet.length} bytes are too few for a DNS message`, conclusive: false }
+  const flags = packet.readUInt16BE(2)
+  if ((flags & 0xf800) !== 0x8000) return { wrong: 'dns_garbage', detail: 'the packet is not the response to a query', conclusive: false }
   if (packet.readUInt16BE(0) !== query.readUInt16BE(0)) {
     return { wrong: 'dns_wrong_id', detail: `asked with id ${query.readUInt16BE(0)}, answered with id ${packet.readUInt16BE(0)}`, conclusive: false }
   }
-  const flags = packet.readUInt16BE(2)
-  if ((flags & 0xf800) !== 0x8000) return { wrong: 'dns_garbage', detail: 'the packet is not the response to a query', conclusive: false }
   const questions = packet.readUInt16BE(4)
   // A server that could not read the question or does not want to returns the bare header with an error.
   const bareError = questions === 0 && (flags & 0xf) !== 0

@@ -21,12 +21,13 @@ export interface RedisClient {
 
 /**
  * An ioredis client on a connected socket (TLS or not), with nothing sent yet: no HELLO, AUTH, SELECT, CLIENT or INFO of
- * the library's own, no queue, no retries, no reconnect. From here on the socket belongs to the client.
+ * the library's own, no queue, no retries, no reconnect. From here on the socket belongs to the client. `explain` turns an
+ * error of the socket into what it means: TLS 1.3 refuses a client only after the handshake.
  */
-export async function openRedis(socket: Socket): Promise<RedisClient> {
+export async function openRedis(socket: Socket, explain: (error: Error) => Error = (error) => error): Promise<RedisClient> {
   const stream = guard(socket)
   let broken: Error | undefined
-  stream.on('error', (error) => { broken ??= error })
+  stream.on('error', (error) => { broken ??= explain(error) })
   const redis = new Redis({
     Connector: connectorTo(stream),
     lazyConnect: true,

@@ -27,15 +27,19 @@ const OURS = /^ERR_SSL_(?:INTERNAL_ERROR|MALLOC_FAILURE|NO_PROTOCOLS_AVAILABLE|N
 /**
  * What an error of a TLS socket says of the target, at any time of its life: with TLS 1.3 a server that wants a client
  * certificate says so only after the client has finished its handshake. Undefined when it is no TLS error (a reset, an
- * error of ours): then it is to be thrown as it is.
+ * error of ours): then it is to be thrown as it is. With the options it can tell a refused client certificate from a
+ * missing one where the alert does not.
  */
-export function tlsFailure(error: unknown): ProbeFailure | undefined {
+export function tlsFailure(error: unknown, options?: { readonly cert_file?: string | undefined }): ProbeFailure | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
   const { code } = error
   if (!code.startsWith('ERR_SSL_') || OURS.test(code)) return undefined
   const alert = alertOf(error)
   const known = alert === undefined ? undefined : ALERTS[alert]
-  if (known) return new ProbeFailure(known.code, `the server sent the TLS alert ${known.said}`)
+  if (known) {
+    const missing = known.code === 'tls_client_cert_refused' && options !== undefined && options.cert_file === undefined
+    return new ProbeFailure(missing ? 'tls_client_cert_required' : known.code, `the server sent the TLS alert ${known.said}`)
+  }
   if (alert !== undefined) return new ProbeFailure('tls_other', `the server sent the TLS alert ${alert} (${wordsOf(code)})`)
   if (NO_TLS.has(code)) return new ProbeFailure('tls_plain_port', `the answer is not TLS (${wordsOf(code)})`)
   if (OLD.has(code)) return new ProbeFailure('tls_old_version', `the server chose a TLS version below min_version (${wordsOf(code)})`)

@@ -17,6 +17,9 @@ const LINGER_MS = 200
 /** Kept back from the run's time, so that lingering never turns a good run into a timeout. */
 const MARGIN_MS = 50
 
+/** Sockets on which a session ticket came: the server has taken the client as it is. It may come with the handshake. */
+const accepted = new WeakSet<TLSSocket>()
+
 /** Options that every probe type with TLS spreads into its own; `checkTls` belongs to them. */
 export const tlsFields = {
   ca_file: z.string().min(1).describe('PEM file of the authorities to trust; the well-known ones unless given').optional(),
@@ -66,7 +69,7 @@ export function secure(
  */
 export function awaitRefusal(probe: ProbeContext<string, string, never>, socket: TLSSocket, options: TlsOptions): Promise<void> {
   const ms = Math.min(LINGER_MS, probe.deadline - performance.now() - MARGIN_MS)
-  if (socket.getProtocol() !== 'TLSv1.3' || options.cert_file !== undefined || ms <= 0) return Promise.resolve()
+  if (socket.getProtocol() !== 'TLSv1.3' || options.cert_file !== undefined || ms <= 0 || accepted.has(socket)) return Promise.resolve()
   return new Promise((resolve, reject) => {
     const settle = (error?: unknown) => {
       clearTimeout(timer)
@@ -77,7 +80,7 @@ export function awaitRefusal(probe: ProbeContext<string, string, never>, socket:
       else reject(error)
     }
     const done = () => settle()
-    const fail = (error: Error) => settle(tlsFailure(error))
+    const fail = (error: Error) => settle(tlsFailure(error, options) ?? error)
     const timer = setTimeout(done, ms)
     probe.signal.addEventListener('abort', done, { once: true })
     for (const event of ['session', 'readable', 'end', 'close']) socket.on(event, done)
@@ -101,11 +104,12 @@ function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptio
     // In TLS 1.2 the keys are made once the server has said all it wants; a refusal after that can only mean the client.
     let keyed = false
     secured.once('keylog', () => { keyed = true })
+    secured.once('session', () => accepted.add(secured))
     secured.once('secureConnect', () => resolve(secured))
     secured.on('error', (error) => {
       secured.destroy()
       if (keyed && isHandshakeFailure(error)) reject(clientRefused(options))
-      else reject(tlsFailure(error) ?? error)
+      else reject(tlsFailure(error, options) ?? error)
     })
   })
 }

@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { z } from 'zod'
+import type { SharedCode } from '../core/codes.ts'
+import { hostPort, secret } from '../core/fields.ts'
+import { defineProbe, type ProbeContext } from '../core/probe.ts'
+import { dial, dialFields, dialGauges } from './lib/dial.ts'
+import type { BinaryClient } from './lib/memcached-binary.ts'
+import { MEMCACHED_CODES, type MemcachedCode } from './lib/memcached-codes.ts'
+import { askText, type TextAnswer } from './lib/memcached-text.ts'
+import { after, connectAgain, explainSilence, type Peer } from './lib/memcached-triage.ts'
+
+const options = z.strictObject({
+  target: hostPort(11211),
+  username: z.string().min(1).describe('SASL user; some servers want user@realm').optional(),
+  password: secret().describe('SASL password').optional(),
+  // A key of memcached has at most 250 bytes, without spaces and control characters.
+  key_prefix: z.string().regex(/^[\x21-\x7e]{0,100}$/, 'expected at most 100 visible ASCII characters').default('probe:').describe('what the one key that the probe writes begins with'),
+  ...dialFields,
+})
+
+type Options = z.output<typeof options>
+
+const gauges = {
+  ...dialGauges,
+  probe_memcached_info: { help: 'Always 1; the version of the server.', labels: ['version'] },
+  probe_memcached_uptime_seconds: 'Time since the server started.',
+  probe_memcached_current_connections: 'Open connections.',
+  probe_memcached_max_connections: 'The limit of open connections (-c).',
+  probe_memcached_connections_ratio: 'Open connections over their limit.',
+  probe_memcached_connections_rejected: 'Connections turned away at the limit since the server started; absent with no_maxconns_fast.',
+  probe_memcached_current_bytes: 'Memory that the items take.',
+  probe_memcached_limit_bytes: 'The limit of that memory (-m).',
+  probe_memcached_memory_ratio: 'Memory of the items over its limit.',
+  probe_memcached_items_evicted: 'Valid items removed to make room for new ones since the server started.',
+}
+
+type Context = ProbeContext<'resolve' | 'connect' | 'auth' | 'request', keyof typeof gauges, MemcachedCode | SharedCode>
+
+/** The key is gone by itself after this. Below 2 memcached may drop it at once. */
+const KEY_LIFETIME_SECONDS = 60
+
+/** Of the remaining time, what an attempt may take before the silence is looked into. */
+const ATTEMPT_SHARE = 0.5
+
+export const memcached = defineProbe({
+  type: 'memcached',
+  summary: 'A memcached server: a value stored, read back and removed, and its own statistics',
+  options,
+  phases: { resolve: 'resolve', connect: 'connect', auth: 'auth', request: 'request' },
+  gauges,
+  codes: MEMCACHED_CODES,
+  levels: {
+    connections_ratio: { gauge: 'probe_memcached_connections_ratio', worse: 'above' },
+    memory_ratio: { gauge: 'probe_memcached_memory_ratio', worse: 'above' },
+  },
+  schemes: ['memcached'],
+  fromUrl(url) {
+    if (!['', '/'].includes(url.pathname)) throw new Error('expected a URL without a path, as in memcached://host:11211')
+    return {
+      ...Object.fromEntries(url.searchParams),
+      target: url.host,
+      ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+      ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    }
+  },
+  example: { target: 'memcached.example.org:11211', key_prefix: 'probe:' },
+
+  async run(options, probe) {
+    const { openMemjs } = await import('./lib/memcached-binary.ts')
+    const first = await dial(probe, options.target, options)
+    const { remoteAddress: ip, remotePort: port } = first
+    if (ip === undefined || port === undefined) return probe.fail('connect_reset', 'the connection was closed as soon as it was made')
+    const peer = { ip, port }
+    const key = `${options.key_prefix}curlew:${probe.owner}`
+    let second: Socket | undefined
+    try {
+      const credentials = credentialsOf(options)
+      if (credentials) {
+        const client = openMemjs(first, credentials)
+        await probe.phase('auth', () => orExplained(client.login(), peer, probe))
+        return await probe.phase('request', () => orExplained(use(client, key, probe), peer, probe))
+      }
+
+      const answer = await probe.phase('request', () => statsOf(first, peer, probe))
+      if (answer && probe.mode === 'read-only') return
+      second = await probe.phase('connect', () => connectAgain(peer, probe.deadline, probe.signal))
+      if (!second) return probe.fail('connect_timeout', 'the second connection of the run is not accepted')
+      const client = openMemjs(second, undefined)
+      await probe.phase('request', () => orExplained(use(client, key, probe), peer, probe))
+    } finally {
+      first.destroy()
+      second?.destroy()
+    }
+  },
+})
+
+function credentialsOf({ username, password }: Options) {
+  return username === undefined && password === undefined ? undefined : { username: username ?? '', password: password?.reveal() ?? '' }
+}
+
+/** What the server says over text, exported; undefined when it hangs up on text, as servers do that speak binary only. */
+async function statsOf(socket: Socket, peer: Peer, probe: Context): Promise<TextAnswer | undefined> {
+  const answer = await askText(socket, after(ATTEMPT_SHARE, probe))
+  if (answer === 'closed') return undefined
+  if (answer === 'silent') return explainSilence(peer, 'text', probe)
+  exportStats(answer, probe)
+  return answer
+}
+
+async function use(client: BinaryClient, key: string, probe: Context): Promise<void> {
+  if (probe.mode === 'read-only') {
+    await client.get(key)
+    return
+  }
+  const nonce = randomUUID()
+  await client.set(key, nonce, KEY_LIFETIME_SECONDS)
+  const value = await client.get(key)
+  await client.delete(key)
+  probe.expect(value === nonce, 'memcached_wrong_value', value === undefined ? 'the key that was just stored is gone' : `stored ${nonce}, read ${JSON.stringify(value.slice(0, 80))}`)
+}
+
+/** What memjs does, or why it does not come to an end: it may wait for ever. */
+async function orExplained(work: Promise<void>, peer: Peer, probe: Context): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const silence = new Promise<'silent'>((resolve) => {
+    timer = setTimeout(resolve, after(ATTEMPT_SHARE, probe) - performance.now(), 'silent')
+  })
+  try {
+    if (await Promise.race([work, silence]) === 'silent') await explainSilence(peer, 'binary', probe)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What a server does not tell is not exported. */
+function exportStats({ version, stats }: TextAnswer, probe: Context): void {
+  probe.gauge('probe_memcached_info', 1, { version: version.slice(0, 40) })
+  const read = (field: string): number | undefined => {
+    const text = stats?.get(field)
+    return text !== undefined && /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : undefined
+  }
+  const put = (name: keyof typeof gauges, value: number | undefined) => {
+    if (value !== undefined) probe.gauge(name, value)
+  }
+  const ratio = (value: number | undefined, limit: number | undefined) => value === undefined || !limit ? undefined : value / limit
+
+  put('probe_memcached_uptime_seconds', read('uptime'))
+  const [connections, mostConnections] = [read('curr_connections'), read('max_connections')]
+  put('probe_memcached_current_connections', connections)
+  put('probe_memcached_max_connections', mostConnections)
+  put('probe_memcached_connections_ratio', ratio(connections, mostConnections))
+  put('probe_memcached_connections_rejected', read('rejected_connections'))
+  const [bytes, mostBytes] = [read('bytes'), read('limit_maxbytes')]
+  put('probe_memcached_current_bytes', bytes)
+  put('probe_memcached_limit_bytes', mostBytes)
+  put('probe_memcached_memory_ratio', ratio(bytes, mostBytes))
+  put('probe_memcached_items_evicted', read('evictions'))
+}

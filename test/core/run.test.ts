@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { SHARED_CODES } from '../../src/core/codes.ts'
+import { watchLoop } from '../../src/core/loop.ts'
+import { ProbeFailure, type Job, type ProbeContext } from '../../src/core/probe.ts'
+import { runJob, type RunOptions } from '../../src/core/run.ts'
+import { Secret } from '../../src/core/secrets.ts'
+import { testJob } from '../support/jobs.ts'
+
+const never = new AbortController().signal
+const base: RunOptions = { signal: never, instance: 'me', lateSince: () => 0, lateBoundMs: 500 }
+const job = (run: (probe: ProbeContext) => Promise<void>, over: Partial<Job> = {}) => testJob({ name: 'j', timeoutMs: 60, run, ...over })
+const errno = (code: string) => Object.assign(new Error(`it failed: ${code}`), { code })
+
+describe('guilty only when proven', () => {
+  it.each(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EADDRNOTAVAIL', 'EACCES', 'EPERM', 'ERR_INVALID_ARG_TYPE', 'ERR_SOCKET_BAD_PORT', 'EINVAL', 'EWHATEVER'])('%s is ours', async (code) => {
+    const result = await runJob(job((probe) => probe.phase('connect', () => { throw errno(code) })), base)
+    expect(result).toMatchObject({ status: 'unknown', failure: { layer: 'prober' } })
+  })
+
+  it.each([
+    ['TypeError', () => { (undefined as unknown as string[]).map(String) }],
+    ['RangeError', () => { new Array(-1) }],
+    ['a plain Error', () => { throw new Error('what') }],
+    ['a thrown text', () => { throw 'what' }],
+  ])('a bug in a probe (%s) never passes for a sick target, and is told of', async (_what, bug) => {
+    const told: string[] = []
+    const result = await runJob(job((probe) => probe.phase('request', bug)), { ...base, onOddity: (kind) => told.push(kind) })
+    expect(result).toMatchObject({ status: 'unknown', failure: { layer: 'prober', reason: 'other', code: 'prober_bug' } })
+    expect(told).toEqual(['bug'])
+  })
+
+  it.each([
+    ['ECONNREFUSED', 'request', { layer: 'connect', reason: 'refused', code: 'connect_refused' }],
+    ['ECONNRESET', 'request', { layer: 'request', reason: 'reset', code: 'request_reset' }],
+    ['ECONNRESET', 'connect', { layer: 'connect', reason: 'reset', code: 'connect_reset' }],
+    ['EPIPE', 'request', { layer: 'request', reason: 'reset', code: 'request_reset' }],
+    ['ETIMEDOUT', 'connect', { layer: 'connect', reason: 'timeout', code: 'connect_timeout' }],
+  ])('%s in phase %s is the target\'s', async (code, phase, failure) => {
+    expect(await runJob(job((probe) => probe.phase(phase, () => { throw errno(code) })), base)).toMatchObject({ status: 'failed', failure })
+  })
+
+  it('takes the layer from the phase unless the code moves it', async () => {
+    const codes = { demo_here: { reason: 'denied', en: 'x.', zh: '是。' }, demo_moved: { layer: 'auth', reason: 'denied', en: 'x.', zh: '是。' } } as const
+    const failing = (code: string) => runJob(job((probe) => probe.phase('request', () => probe.fail(code, 'no')), { codes }), base)
+    expect(await failing('demo_here')).toMatchObject({ failure: { layer: 'request', reason: 'denied', code: 'demo_here', message: 'no' } })
+    expect(await failing('demo_moved')).toMatchObject({ failure: { layer: 'auth', reason: 'denied' } })
+    expect(await failing('nowhere_listed')).toMatchObject({ status: 'unknown', failure: { code: 'prober_bug' } })
+  })
+
+  it('tells of an answer that no code stands for, and still calls it failed', async () => {
+    const told: string[] = []
+    const codes = { demo_other: { layer: 'request', reason: 'other', unmapped: true, en: 'x.', zh: '是。' } } as const
+    const result = await runJob(job(async () => { throw new ProbeFailure('demo_other', 'FROB') }, { codes }), { ...base, onOddity: (kind) => told.push(kind) })
+    expect(result).toMatchObject({ status: 'failed', failure: { layer: 'request', reason: 'other' } })
+    expect(told).toEqual(['unmapped'])
+  })
+
+  it('does not hold a missing login against what Curlew found by itself', async () => {
+    const codes = { demo_denied: { layer: 'auth', reason: 'denied', en: 'x.', zh: '是。' } } as const
+    const run = async () => { throw new ProbeFailure('demo_denied', 'NOAUTH') }
+    expect(await runJob(job(run, { codes }), base)).toMatchObject({ status: 'failed' })
+    expect(await runJob(job(run, { codes, discovered: true }), base)).toMatchObject({ status: 'unknown', failure: { reason: 'denied', code: 'prober_no_credentials' } })
+  })
+})
+
+describe('time', () => {
+  it('ends a probe that ignores its signal, and blames the phase it hung in', async () => {
+    const result = await runJob(job((probe) => probe.phase('request', () => new Promise(() => {}))), base)
+    expect(result).toMatchObject({ status: 'failed', failure: { layer: 'request', reason: 'timeout', code: 'request_timeout' } })
+    expect(result.phases).toHaveLength(1)
+    expect(result.phases[0]!.ms).toBeGreaterThan(50)
+  })
+
+  it('does not blame the target when the time ran out in no phase at all', async () => {
+    expect(await runJob(job(() => new Promise(() => {})), base)).toMatchObject({ status: 'unknown', failure: { code: 'prober_bug' } })
+  })
+
+  it.each([['before', 0], ['while', 10]])('accuses nobody when it is stopped %s it runs', async (_when, ms) => {
+    const stop = new AbortController()
+    if (ms === 0) stop.abort()
+    else setTimeout(() => stop.abort(), ms)
+    const result = await runJob(job((probe) => probe.phase('request', () => new Promise(() => {}))), { ...base, signal: stop.signal })
+    expect(result).toMatchObject({ status: 'unknown', failure: { code: 'prober_aborted' } })
+  })
+
+  it('tells the probe to stop when its run is over', async () => {
+    let seen: AbortSignal | undefined
+    await runJob(job(async (probe) => { seen = probe.signal }), base)
+    expect(seen!.aborted).toBe(true)
+  })
+
+  it('adds up a phase that is entered twice', async () => {
+    const result = await runJob(job(async (probe) => {
+      await probe.phase('request', () => sleep(10))
+      await probe.phase('request', () => sleep(10))
+    }), base)
+    expect(result.phases).toHaveLength(1)
+    expect(result.phases[0]!.ms).toBeGreaterThan(18)
+  })
+
+  it('calls a result starved when the event loop stood still while it was measured', async () => {
+    const loop = watchLoop(() => {})
+    await sleep(60)
+    const blocked = job(async (probe) => {
+      await probe.phase('connect', async () => {
+        await sleep(5)
+        const until = performance.now() + 300
+        while (performance.now() < until);
+      })
+    }, { timeoutMs: 5_000 })
+    const result = await runJob(blocked, { ...base, lateSince: loop.lateSince, lateBoundMs: 150 })
+    expect(result).toMatchObject({ status: 'unknown', failure: { layer: 'prober', reason: 'starved', code: 'prober_starved' } })
+    await sleep(120)
+    const quiet = await runJob(job(async (probe) => { await probe.phase('connect', () => sleep(5)) }, { timeoutMs: 5_000 }), { ...base, lateSince: loop.lateSince, lateBoundMs: 150 })
+    expect(quiet.status).toBe('ok')
+    loop.stop()
+  })
+})
+
+describe('limits', () => {
+  const limit = { name: 'lag', gauge: 'probe_test_lag', worse: 'above', warning: 5, critical: 10 } as const
+  const measuring = (value: number | undefined, fails: boolean) => runJob(job(async (probe) => { if (value !== undefined) probe.gauge('probe_test_lag', value) }, { limits: [{ ...limit, fails }] }), base)
+
+  it('fails the run only when fail_on names it', async () => {
+    expect((await measuring(11, false)).status).toBe('ok')
+    expect(await measuring(11, true)).toMatchObject({ status: 'failed', failure: { layer: 'assert', reason: 'mismatch', code: 'limit_exceeded' } })
+    expect((await measuring(10, true)).status).toBe('ok')
+    expect((await measuring(undefined, true)).status).toBe('ok')
+  })
+
+  it('knows which side is worse', async () => {
+    const below = { ...limit, worse: 'below', critical: 3, fails: true } as const
+    const run = (value: number) => runJob(job(async (probe) => probe.gauge('probe_test_lag', value), { limits: [below] }), base)
+    expect((await run(2)).status).toBe('failed')
+    expect((await run(4)).status).toBe('ok')
+  })
+})
+
+it('hides secrets in what it says', async () => {
+  const password = new Secret('correct horse battery')
+  const result = await runJob(job((probe) => probe.phase('request', () => probe.fail('limit_exceeded', `server said: bad password ${password.reveal()}`))), base)
+  expect(JSON.stringify(result)).not.toContain('correct horse')
+  expect(`${String(password)} ${JSON.stringify({ password })}`).toBe('<secret> {"password":"<secret>"}')
+})
+
+it('says every shared code in both languages', () => {
+  for (const [code, { en, zh }] of Object.entries(SHARED_CODES)) {
+    expect(en, code).toMatch(/\.$/)
+    expect(zh, code).toMatch(/[\u4e00-\u9fff].*。$/)
+  }
+})

@@ -1,0 +1,76 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { discoverLocal, localListeners, type Listener } from '../../src/discover/local.ts'
+
+const listener = (port: number, process?: string, host = '127.0.0.1'): Listener => ({ host, port, process })
+const found = (listeners: Listener[], ownUrl?: string) => discoverLocal({ nameServers: [], listeners, ownUrl })
+
+describe('what is probed without a config', () => {
+  it('is read-only, at 60 s, one question to each name server, and ourselves', () => {
+    const entries = discoverLocal({ nameServers: ['10.0.0.53', '::1'], listeners: [listener(6379, 'redis-server'), listener(11_211, 'memcached'), listener(80, 'nginx')], ownUrl: 'http://127.0.0.1:9797/-/healthy' })
+    expect(entries.map(({ name, targets }) => [name, targets])).toEqual([
+      ['resolv-conf', ['10.0.0.53', '::1']], ['local-redis', ['127.0.0.1:6379']], ['local-memcached', ['127.0.0.1:11211']],
+      ['local-http', ['http://127.0.0.1:80/']], ['curlew', ['http://127.0.0.1:9797/-/healthy']],
+    ])
+    for (const entry of entries) expect(entry).toMatchObject({ every: '60s', mode: 'read-only' })
+    expect(entries[0]).toMatchObject({ query: 'localhost.', record: 'A', rcode: 'any' })
+  })
+
+  it.each([
+    ['a Redis on a port of its own', listener(7000, 'redis-server'), 'local-redis'],
+    ['a well-known port of another user', listener(6379), 'local-redis'],
+    ['a well-known port behind a forwarder', listener(8080, 'docker-proxy'), 'local-http'],
+    ['an unknown port', listener(4444), undefined],
+    ['an unknown server', listener(4444, 'java'), undefined],
+    ['a MySQL, which a bare connect would hurt', listener(3306, 'mysqld'), undefined],
+    ['a MySQL where a web server would be', listener(8080, 'mariadbd'), undefined],
+  ])('%s', (_what, one, name) => {
+    expect(found([one]).map((entry) => entry.name)).toEqual(name === undefined ? [] : [name])
+  })
+
+  it('does not probe itself twice', () => {
+    expect(found([listener(8080, 'node')], 'http://127.0.0.1:8080/-/healthy').map(({ name }) => name)).toEqual(['curlew'])
+  })
+
+  it('writes IPv6 addresses in brackets', () => {
+    expect(found([listener(6379, 'redis-server', '::1')])[0]!.targets).toEqual(['[::1]:6379'])
+  })
+})
+
+describe('/proc', () => {
+  it('shows a listener of this very process', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as AddressInfo
+    expect(localListeners()).toContainEqual({ host: '127.0.0.1', port, process: expect.any(String) })
+    server.close()
+  })
+
+  let proc: string
+  beforeAll(() => {
+    proc = mkdtempSync(join(tmpdir(), 'curlew-proc-'))
+    mkdirSync(join(proc, 'net'))
+    mkdirSync(join(proc, '42', 'fd'), { recursive: true })
+    writeFileSync(join(proc, '42', 'comm'), 'redis-server\n')
+    symlinkSync('socket:[1001]', join(proc, '42', 'fd', '5'))
+    const head = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
+    const row = (local: string, state: string, inode: number) => `   0: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1\n`
+    writeFileSync(join(proc, 'net', 'tcp'), head + row('0100007F:18EB', '0A', 1001) + row('00000000:2BCB', '0A', 1002) + row('0500000A:0050', '0A', 1003) + row('0100007F:1F90', '01', 1004) + row('0300007F:1F91', '0A', 1006))
+    writeFileSync(join(proc, 'net', 'tcp6'), head + row('00000000000000000000000000000000:2BCB', '0A', 1005) + row('00000000000000000000000001000000:1F92', '0A', 1007))
+  })
+  afterAll(() => { rmSync(proc, { recursive: true }) })
+
+  it('is read for listeners that loopback reaches, each once, with the name of their process', () => {
+    expect(localListeners(proc)).toEqual([
+      { host: '127.0.0.1', port: 6379, process: 'redis-server' },
+      { host: '127.0.0.3', port: 8081, process: undefined },
+      { host: '::1', port: 8082, process: undefined },
+      { host: '127.0.0.1', port: 11_211, process: undefined },
+    ])
+  })
+
+  it('may be missing', () => { expect(localListeners('/nonexistent')).toEqual([]) })
+})

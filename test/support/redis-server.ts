@@ -1,0 +1,72 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { eventually, freePort, startProcess, temporaryDirectory, type Running } from './process.ts'
+import { listens } from './tcp.ts'
+
+export interface RedisServer {
+  readonly port: number
+  readonly dir: string
+  readonly process: Running
+  /** Commands of the test's own, as the default user. */
+  readonly admin: Redis
+  /** Connections beside the admin's, replicas' and masters'. */
+  strangers(): Promise<number>
+  stop(): Promise<void>
+}
+
+interface Settings {
+  /** In a directory of another server, to find its data. */
+  readonly dir?: string
+  readonly args?: readonly string[]
+  /** What the test's own connection logs in with. */
+  readonly adminPassword?: string
+  /** TLS instead of plain text, without a connection of the test's own. */
+  readonly tls?: { readonly certFile: string, readonly keyFile: string, readonly caFile: string }
+  readonly sentinel?: boolean
+}
+
+const started = new Set<RedisServer>()
+
+/** A redis-server on 127.0.0.1 that persists nothing unless told to, ready to take connections. */
+export async function startRedis({ dir = temporaryDirectory().path, args = [], adminPassword, tls, sentinel = false }: Settings = {}): Promise<RedisServer> {
+  const port = await freePort()
+  const config = join(dir, `${port}.conf`)
+  writeFileSync(config, '')
+  const ports = tls
+    ? ['--port', '0', '--tls-port', String(port), '--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile, '--tls-ca-cert-file', tls.caFile]
+    : ['--port', String(port)]
+  const own = sentinel ? ['--sentinel'] : ['--save', '', '--appendonly', 'no']
+  const process = await startProcess('redis-server', [config, ...ports, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', ...own, ...args], {
+    ready: () => listens(port),
+  })
+  const admin = new Redis({
+    host: '127.0.0.1', port, lazyConnect: true, enableReadyCheck: false, protocol: 2, retryStrategy: null,
+    ...(adminPassword === undefined ? {} : { password: adminPassword }),
+  })
+  admin.on('error', () => {})
+  const server: RedisServer = {
+    port, dir, process, admin,
+    async strangers() {
+      const list = String(await admin.call('CLIENT', 'LIST', 'TYPE', 'normal'))
+      return list.trim().split('\n').length - 1
+    },
+    async stop() {
+      started.delete(server)
+      admin.disconnect()
+      await process.stop('SIGKILL')
+    },
+  }
+  started.add(server)
+  return server
+}
+
+/** Stops every server that a test has left running. */
+export async function stopRedisServers(): Promise<void> {
+  await Promise.all(Array.from(started, (server) => server.stop()))
+}
+
+/** Waits until the server has no connection but the test's own. */
+export async function noStrangers(server: RedisServer): Promise<void> {
+  await eventually(async () => await server.strangers() === 0, 5_000, 'the end of every connection')
+}
