@@ -89,10 +89,6 @@ function explain(error: unknown, command: string, io: Io): number {
     io.err(`${message}\n`)
     return EXIT.usage
   }
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    io.err(`curlew ${command}: the address is in use: another Curlew may be running; choose another with --web.listen-address\n`)
-    return EXIT.failed
-  }
   const stack = error instanceof Error && error.stack !== undefined ? redact(error.stack) : message
   io.err(`curlew ${command}: an error inside Curlew, please report it:\n${stack}\n`)
   return EXIT.failed

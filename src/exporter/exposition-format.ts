@@ -1,12 +1,5 @@
 import type { Registry } from 'prom-client'
-
-/** Prometheus' text format 0.0.4, or OpenMetrics 1.0.0. Only the headers differ: a sample line is the same in both. */
-export type Format = 'text' | 'openmetrics'
-
-export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
-  text: 'text/plain; version=0.0.4; charset=utf-8',
-  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
-}
+import type { MetricsFormat } from './http-negotiate.ts'
 
 /** What every OpenMetrics exposition ends with, and the text format never has. */
 export const OPENMETRICS_END = '# EOF\n'
@@ -20,24 +13,19 @@ interface Header {
   readonly help: string
 }
 
-/** The HELP and TYPE lines. OpenMetrics names a counter's family without `_total`, and escapes quotes in its help. */
-export function formatHeader({ name, kind, help }: Header, format: Format): string {
+/** The HELP and TYPE lines: all that differs between the formats. OpenMetrics names a counter's family without `_total`, and escapes quotes in its help. */
+export function formatHeader({ name, kind, help }: Header, format: MetricsFormat): string {
   const family = format === 'openmetrics' && kind === 'counter' ? name.replace(/_total$/, '') : name
   const escaped = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
   return `# HELP ${family} ${format === 'openmetrics' ? escaped.replaceAll('"', '\\"') : escaped}\n# TYPE ${family} ${kind}\n`
 }
 
-const NEEDS_CARE = /[\\"\u0000-\u001f\u007f\ud800-\udfff]/
+const NEEDS_CARE = /[\\"\n\ud800-\udfff]/
 
-/**
- * A label value between its quotes. Control characters but tab and line feed become U+FFFD, because a NUL ends
- * Prometheus' lexer and with it the whole scrape; so do halves of surrogate pairs, which UTF-8 cannot carry.
- */
+/** A label value between its quotes. Halves of surrogate pairs, which UTF-8 cannot carry, become U+FFFD. */
 export function escapeLabel(value: string): string {
   if (!NEEDS_CARE.test(value)) return value
-  return value.toWellFormed()
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, '\ufffd')
-    .replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
+  return value.toWellFormed().replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 }
 
 /** `escapeLabel` for text that a target sent: at most `LONGEST_SENT_LABEL` characters of it. */
@@ -61,7 +49,7 @@ export function formatBound(bound: number): string {
 }
 
 /** Everything in a prom-client registry; its own formatter gets OpenMetrics' names wrong after the first scrape in that format. */
-export async function formatRegistry(registry: Registry, format: Format): Promise<string> {
+export async function formatRegistry(registry: Registry, format: MetricsFormat): Promise<string> {
   let text = ''
   for (const metric of await registry.getMetricsAsJSON()) {
     if (metric.values.length === 0) continue

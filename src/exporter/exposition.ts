@@ -1,49 +1,21 @@
 import type { Registry } from 'prom-client'
-import type { Job, ProbeType } from '../core/probe.ts'
+import type { ProbeType } from '../core/probe.ts'
 import type { Store } from '../core/store.ts'
-import { formatHeader, formatRegistry, OPENMETRICS_END, type Format } from './exposition-format.ts'
-import { commonLabels, renderJob, typeFamilies } from './exposition-lines.ts'
-import { familiesOf, type Family } from './families.ts'
+import { createBlocks, type Snapshot } from './exposition-blocks.ts'
+import { formatHeader, formatRegistry, OPENMETRICS_END } from './exposition-format.ts'
+import { renderJob, typeFamilies } from './exposition-job.ts'
+import { familiesOf } from './families.ts'
+import type { MetricsFormat } from './http-negotiate.ts'
 
-/** Jobs whose lines in a family are joined into one string: with a histogram's 15 lines each still below 1,000. */
-const BLOCK_JOBS = 64
 /** The longest that a scrape keeps the event loop, give or take one job or block. */
 const SLICE_MS = 1
-const CHUNK_CHARACTERS = 65_536
-
-/** The lines of neighbouring slots in one family, and all of them as one string. */
-interface Block {
-  readonly lines: string[]
-  text: string
-  /** Lines in `text`. */
-  count: number
-  stale: boolean
-}
-
-interface Column {
-  readonly family: Family
-  readonly blocks: (Block | undefined)[]
-}
-
-/** What is remembered of a slot from one rendering to the next. */
-interface Row {
-  readonly job: Job
-  readonly common: string
-  /** Names of the families that hold lines of it. */
-  readonly families: readonly string[]
-  /** Wall clock, ms: after it the lines are untrue though nobody has touched the slot. */
-  readonly goodUntil: number
-}
-
-/** The blocks of one moment. Strings do not change, so a slow reader may take its time. */
-type Snapshot = readonly { readonly family: Family, readonly blocks: readonly { readonly text: string, readonly count: number }[] }[]
 
 export interface Exposition {
   /**
-   * The whole exposition in chunks of some 64 KB; the series of one job are all of one moment. The event loop gets its
+   * The whole exposition in chunks of some 10 KB; the series of one job are all of one moment. The event loop gets its
    * turn after `yieldEvery` lines (1,000) or 1 ms, whichever comes first. Rejects when a collector of the registry does.
    */
-  render(format: Format, options?: { readonly yieldEvery?: number }): AsyncIterable<string>
+  render(format: MetricsFormat, options?: { readonly yieldEvery?: number }): AsyncIterable<string>
   /** Jobs rendered and blocks joined since the start: what the scrapes have cost. */
   readonly work: { readonly jobs: number, readonly blocks: number }
 }
@@ -59,68 +31,44 @@ export function createExposition({ store, types, registry, now = Date.now }: {
   /** Wall clock, ms. */
   readonly now?: () => number
 }): Exposition {
-  const columns = new Map<string, Column>(familiesOf(types).map((family) => [family.name, { family, blocks: [] }]))
+  const families = familiesOf(types)
   for (const { name } of registry.getMetricsAsArray()) {
-    if (columns.has(name)) throw new Error(`${name} is a per-target family, and in the registry too`)
+    if (families.some((family) => family.name === name)) throw new Error(`${name} is a per-target family, and in the registry too`)
   }
   const typesByName = new Map(types.map((type) => [type.type, typeFamilies(type)]))
-  const rows: (Row | undefined)[] = []
+  const blocks = createBlocks(families)
+  /** Wall clock, ms, by slot: after it what was rendered is untrue though nobody has touched the slot. */
+  const goodUntil: number[] = []
   const touched = new Set<number>(Array.from({ length: store.slots() }, (_, slot) => slot))
   store.onTouch((slot) => { touched.add(slot) })
   const work = { jobs: 0, blocks: 0 }
 
-  const write = (slot: number, name: string, text: string) => {
-    const column = columns.get(name)
-    if (!column) return
-    const index = Math.floor(slot / BLOCK_JOBS)
-    const block = column.blocks[index] ??= { lines: Array.from({ length: BLOCK_JOBS }, () => ''), text: '', count: 0, stale: false }
-    if (block.lines[slot % BLOCK_JOBS] === text) return
-    block.lines[slot % BLOCK_JOBS] = text
-    block.stale = true
-  }
-
-  /** Renders every family of a slot, or clears them all when its job is gone. Returns the number of lines. */
+  /** Returns the number of lines. */
   function renderSlot(slot: number, at: number): number {
     touched.delete(slot)
     work.jobs++
     const state = store.bySlot(slot)
-    const before = rows[slot]
+    goodUntil[slot] = Infinity
     if (!state) {
-      for (const name of before?.families ?? []) write(slot, name, '')
-      rows[slot] = undefined
+      blocks.clear(slot)
       return 0
     }
-    const common = before?.job === state.job ? before.common : commonLabels(state.job)
-    const { families, count, goodUntil } = renderJob(state, typesByName.get(state.job.type), common, at)
-    for (const name of before?.families ?? []) if (!families.has(name)) write(slot, name, '')
-    for (const [name, text] of families) write(slot, name, text)
-    rows[slot] = { job: state.job, common, families: [...families.keys()], goodUntil }
-    return count
+    return blocks.write(slot, state.job, (add) => { goodUntil[slot] = renderJob(state, typesByName.get(state.job.type), at, add) })
   }
 
-  /** Brings the lines up to date, then joins them; nothing is rendered in between, or a job's series would be of two moments. */
+  /** Renders every job that has changed, then joins; nothing is rendered in between, or a job's series would be of two moments. */
   async function build(yieldEvery: number): Promise<Snapshot> {
     const pace = createPace(yieldEvery)
     const at = now()
-    rows.forEach((row, slot) => { if (row && at > row.goodUntil) touched.add(slot) })
+    goodUntil.forEach((until, slot) => { if (at > until) touched.add(slot) })
     for (const slot of [...touched]) if (pace.spent(renderSlot(slot, at))) await pace.rest()
 
-    const snapshot: { family: Family, blocks: { text: string, count: number }[] }[] = []
-    for (const { family, blocks } of columns.values()) {
-      const filled: { text: string, count: number }[] = []
-      for (const [index, block] of blocks.entries()) {
-        if (!block) continue
-        if (block.stale) {
-          join(block)
-          work.blocks++
-          if (pace.spent(block.count)) await pace.rest()
-        }
-        if (block.count === 0) blocks[index] = undefined
-        else filled.push({ text: block.text, count: block.count })
-      }
-      if (filled.length > 0) snapshot.push({ family, blocks: filled })
+    const joining = blocks.join()
+    for (let step = joining.next(); ; step = joining.next()) {
+      if (step.done) return step.value
+      work.blocks++
+      if (pace.spent(step.value)) await pace.rest()
     }
-    return snapshot
   }
 
   let building: Promise<Snapshot> | undefined
@@ -145,28 +93,16 @@ export function createExposition({ store, types, registry, now = Date.now }: {
     async * render(format, { yieldEvery = 1_000 } = {}) {
       const snapshot = await takeSnapshot(yieldEvery)
       const pace = createPace(yieldEvery)
-      let chunk = ''
-      for (const { family, blocks } of snapshot) {
-        chunk += formatHeader(family, format)
-        for (const { text, count } of blocks) {
-          chunk += text
-          if (chunk.length >= CHUNK_CHARACTERS) {
-            yield chunk
-            chunk = ''
-          }
+      for (const { family, blocks: filled } of snapshot) {
+        yield formatHeader(family, format)
+        for (const { text, count } of filled) {
+          yield text
           if (pace.spent(count)) await pace.rest()
         }
       }
-      yield chunk + await formatRegistry(registry, format) + (format === 'openmetrics' ? OPENMETRICS_END : '')
+      yield await formatRegistry(registry, format) + (format === 'openmetrics' ? OPENMETRICS_END : '')
     },
   }
-}
-
-function join(block: Block): void {
-  block.text = block.lines.join('')
-  block.count = 0
-  for (let end = block.text.indexOf('\n'); end >= 0; end = block.text.indexOf('\n', end + 1)) block.count++
-  block.stale = false
 }
 
 /** Counts what has been done since the event loop last had its turn. */

@@ -47,28 +47,31 @@ export function familiesOfType(type: ProbeType): readonly Family[] {
   const gauges = Object.entries(type.gauges).map(([name, spec]) =>
     typeof spec === 'string' ? family('gauge', name, spec) : family('gauge', name, spec.help, spec.labels))
   if (Object.keys(type.phases).length === 0 || phases in type.gauges) return gauges
-  return [family('gauge', phases, 'How long each phase of the last run took; no sample for a phase that was not reached.', ['phase']), ...gauges]
+  return [family('gauge', phases, 'How long each phase of the last run took.', ['phase']), ...gauges]
 }
 
 const NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/
 
-/** Every per-target family once, in the order of the exposition. Throws when a type gives a name a second meaning, or Prometheus would refuse it. */
+/**
+ * Every per-target family once, in the order of the exposition; of several help texts the first counts. Throws when a type
+ * takes a name of `CORE`, types disagree on the labels of a name, or Prometheus would refuse it.
+ */
 export function familiesOf(types: readonly ProbeType[]): readonly Family[] {
-  const families = new Map<string, Family>(Object.values(CORE).map((core) => [core.name, core]))
+  const core = Object.values(CORE)
+  const families = new Map<string, Family>()
   for (const type of types) {
     for (const own of familiesOfType(type)) {
+      if (core.some(({ name }) => name === own.name)) throw new Error(`${type.type}: ${own.name} is a metric of every type`)
       const wrong = [own.name, ...own.labels].find((name) => !NAME.test(name))
       if (wrong !== undefined) throw new Error(`${type.type}: ${wrong} is not a name that Prometheus accepts`)
       const taken = own.labels.find((label) => COMMON_LABELS.some((common) => common === label))
       if (taken !== undefined) throw new Error(`${type.type}: ${own.name} may not have a label ${taken}, every series has one`)
       const known = families.get(own.name)
-      if (known && (known.kind !== own.kind || known.help !== own.help || String(known.labels) !== String(own.labels))) {
-        throw new Error(`${type.type}: ${own.name} is declared elsewhere with another help text or other labels`)
-      }
+      if (known && String(known.labels) !== String(own.labels)) throw new Error(`${type.type}: ${own.name} is declared elsewhere with other labels`)
       families.set(own.name, known ?? own)
     }
   }
-  return [...families.values()]
+  return [...core, ...families.values()]
 }
 
 /**

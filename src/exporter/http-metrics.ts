@@ -42,7 +42,9 @@ export function createScrape(render: Render, log: (message: string, fields: Reco
     underWay++
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(1000 * scrapeSeconds(request.get('X-Prometheus-Scrape-Timeout-Seconds')))])
+    const seconds = scrapeSeconds(request.get('X-Prometheus-Scrape-Timeout-Seconds'))
+    const deadline = AbortSignal.timeout(Math.ceil(seconds * 1000))
+    const signal = AbortSignal.any([gone.signal, deadline])
     const chunks = gathered(render(format))
     try {
       // The first chunk before the status: what cannot be rendered at all is a 500 with a sentence.
@@ -53,14 +55,19 @@ export function createScrape(render: Render, log: (message: string, fields: Reco
     } catch (error) {
       void chunks.return(undefined) // ends a rendering that was never read; what it still throws concerns nobody
         .catch(() => {})
-      if (gone.signal.aborted) return
       if (!response.headersSent && !signal.aborted) throw error
-      log('a scrape was broken off', { reason: error instanceof Error ? error.message : String(error) })
       response.destroy()
+      if (deadline.aborted) log('a scrape was broken off', { reason: `the client did not read it within ${seconds} s` })
+      else if (!isLeaving(error)) log('a scrape was broken off', { reason: error instanceof Error ? error.message : String(error) })
     } finally {
       underWay--
     }
   }
+}
+
+/** Whether the error only says that the client has closed its end. */
+function isLeaving(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || ('code' in error && ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'].includes(String(error.code))))
 }
 
 /** Seconds that a scrape may take: as long as Prometheus says it will wait. */

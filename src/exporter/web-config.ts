@@ -83,7 +83,7 @@ const webSchema = z.strictObject({
   }, 'expected a mapping').nullish(),
   basic_auth_users: z.record(
     z.string().regex(/^[^:\p{Cc}]{1,256}$/u, 'expected a user name without a colon'),
-    text().regex(/^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/, 'expected a bcrypt hash, as htpasswd -nBC 10 prints it')
+    text().regex(/^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/, { error: 'expected a bcrypt hash, as htpasswd -nBC 10 prints it', abort: true })
       .refine((hash) => costOf(hash) >= 4 && costOf(hash) <= HIGHEST_COST, `expected a bcrypt cost between 4 and ${HIGHEST_COST}: a higher one takes seconds for each login`),
     'expected a mapping of user names to bcrypt hashes',
   ).nullish(),
@@ -197,7 +197,7 @@ function tlsOf(raw: Raw['tls_server_config'] & {} | undefined, near: (path: stri
   let complete = true
   const bad = (name: string, message: string) => { complete = false; wrong(name === '' ? [top] : [top, name], message) }
   const pem = (inline: string | undefined, path: string | undefined, name: string): string | undefined => {
-    if (inline && path) return void bad(name, `expected either ${name} or ${name}_file`)
+    if (inline && path) bad(name, `expected either ${name} or ${name}_file`)
     if (!path) return inline || undefined
     const read = readText(near(path))
     if ('text' in read) return read.text
@@ -284,6 +284,6 @@ function rateLimitOf(raw: Raw['rate_limit'] & {} | undefined, wrong: Report): We
   const intervalMs = interval === 0 ? 0 : goDuration(interval)
   if (intervalMs === undefined) wrong(['rate_limit', 'interval'], 'expected a duration such as 1s or 100ms')
   if (!intervalMs) return undefined
-  if (burst < 1) return void wrong(['rate_limit', ...(raw?.burst === undefined ? [] : ['burst'])], 'expected a burst of at least 1, or nothing would be answered')
+  if (burst < 1) wrong(['rate_limit', ...(raw?.burst === undefined ? [] : ['burst'])], 'expected a burst of at least 1, or nothing would be answered')
   return { intervalMs, burst }
 }

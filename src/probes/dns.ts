@@ -6,7 +6,7 @@ import { Endpoint, parseEndpoint, pattern } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import { addressesOf, dial, dialFields, dialGauges } from './lib/dial.ts'
 import { askStream, askUdp, connectTcp, encodeQuery, type Waiting } from './lib/dns-client.ts'
-import { isQueryName, RCODES, RECORD_TYPES, type Message, type Rcode } from './lib/dns-message.ts'
+import { isQueryName, RCODES, RECORD_TYPES, type Answer, type Message, type Rcode } from './lib/dns-message.ts'
 import { systemResolver } from './lib/resolv-conf.ts'
 import { checkTls, secure, tlsFailure, tlsFields, tlsGauges } from './lib/tls.ts'
 
@@ -17,19 +17,20 @@ const DOT_PORT = 853
 const MARGIN_MS = 50
 /** How many answers a sentence quotes. */
 const QUOTED = 5
+const LONGEST_QUOTE = 100
 
 const ip_protocol = dialFields.ip_protocol
 const rcodeName = z.enum(RCODES)
 
 /** A host without a port has port 0 until the transport is known. */
 const server = z.string()
-  .describe(`the name server, host or host:port (port ${PORT} unless given, ${DOT_PORT} for dot); of a name with several addresses the first is asked`)
   .transform((text, context) => {
     const bare = parseEndpoint(text, PORT)
     if (bare) return parseEndpoint(text, undefined) ?? new Endpoint(bare.host, 0)
     context.addIssue('expected host or host:port; an IPv6 address with a port stands in brackets')
     return z.NEVER
   })
+  .describe(`the name server, host or host:port (port ${PORT} unless given, ${DOT_PORT} for dot); of a name with several addresses the first is asked`)
 
 const options = z.object({
   target: server,
@@ -88,7 +89,7 @@ const gauges = {
 
 type Context = ProbeContext<keyof typeof phases, keyof typeof gauges, keyof typeof codes | SharedCode>
 
-export default defineProbe({
+export const dns = defineProbe({
   type: 'dns',
   summary: 'Asks one name server one question, over UDP, TCP or TLS.',
   options,
@@ -196,7 +197,7 @@ function report(read: Options, { rcode, answers, counts }: Message, probe: Conte
 
 /** Fails the run unless the answer is what was expected. */
 function judge(read: Options, message: Message, probe: Context): void {
-  const rcode = RCODES[message.rcode] ?? 'NOERROR'
+  const rcode = RCODES[message.rcode] as Rcode // safe: four bits, sixteen names
   const expected: readonly string[] = read.rcode === 'any' ? RCODES : typeof read.rcode === 'string' ? [read.rcode] : read.rcode
   if (!expected.includes(rcode)) {
     probe.fail(RCODE_CODES[rcode] ?? 'dns_other', `answered ${rcode} for ${read.query} ${read.record}, expected ${expected.join(' or ')}`)
@@ -213,12 +214,15 @@ function judge(read: Options, message: Message, probe: Context): void {
   }
   for (const each of read.answers_not) {
     const found = matches(each)
-    if (found) probe.fail('dns_wrong_value', `an answer matches ${each.pattern()}: ${found.type} ${found.value}`)
+    if (found) probe.fail('dns_wrong_value', `an answer matches ${each.pattern()}: ${shown(found)}`)
   }
 }
 
 function quote({ answers }: Message): string {
   if (answers.length === 0) return 'the answer section is empty'
-  const quoted = answers.slice(0, QUOTED).map(({ type, value }) => `${type} ${value.length > 100 ? `${value.slice(0, 100)}…` : value}`)
-  return `got ${quoted.join(', ')}${answers.length > QUOTED ? ` and ${answers.length - QUOTED} more` : ''}`
+  return `got ${answers.slice(0, QUOTED).map(shown).join(', ')}${answers.length > QUOTED ? ` and ${answers.length - QUOTED} more` : ''}`
+}
+
+function shown({ type, value }: Answer): string {
+  return `${type} ${value.length > LONGEST_QUOTE ? `${value.slice(0, LONGEST_QUOTE)}…` : value}`
 }

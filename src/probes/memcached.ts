@@ -8,7 +8,7 @@ import { dial, dialFields, dialGauges } from './lib/dial.ts'
 import type { BinaryClient } from './lib/memcached-binary.ts'
 import { MEMCACHED_CODES, type MemcachedCode } from './lib/memcached-codes.ts'
 import { askText, type TextAnswer } from './lib/memcached-text.ts'
-import { after, connectAgain, explainSilence, type Peer } from './lib/memcached-triage.ts'
+import { connectAgain, orExplained } from './lib/memcached-triage.ts'
 
 const options = z.strictObject({
   target: hostPort(11211),
@@ -39,9 +39,6 @@ type Context = ProbeContext<'resolve' | 'connect' | 'auth' | 'request', keyof ty
 
 /** The key is gone by itself after this. Below 2 memcached may drop it at once. */
 const KEY_LIFETIME_SECONDS = 60
-
-/** Of the remaining time, what an attempt may take before the silence is looked into. */
-const ATTEMPT_SHARE = 0.5
 
 export const memcached = defineProbe({
   type: 'memcached',
@@ -78,16 +75,18 @@ export const memcached = defineProbe({
       const credentials = credentialsOf(options)
       if (credentials) {
         const client = openMemjs(first, credentials)
-        await probe.phase('auth', () => orExplained(client.login(), peer, probe))
-        return await probe.phase('request', () => orExplained(use(client, key, probe), peer, probe))
+        await probe.phase('auth', () => orExplained(client.login(), 'binary', peer, probe.deadline))
+        return await probe.phase('request', () => orExplained(use(client, key, probe), 'binary', peer, probe.deadline))
       }
 
-      const answer = await probe.phase('request', () => statsOf(first, peer, probe))
-      if (answer && probe.mode === 'read-only') return
+      const answer = await probe.phase('request', () => orExplained(askText(first), 'text', peer, probe.deadline))
+      if (answer !== 'closed') exportStats(answer, probe)
+      // A server that speaks the binary protocol only hangs up on text.
+      if (answer !== 'closed' && probe.mode === 'read-only') return
       second = await probe.phase('connect', () => connectAgain(peer, probe.deadline, probe.signal))
       if (!second) return probe.fail('connect_timeout', 'the second connection of the run is not accepted')
       const client = openMemjs(second, undefined)
-      await probe.phase('request', () => orExplained(use(client, key, probe), peer, probe))
+      await probe.phase('request', () => orExplained(use(client, key, probe), 'binary', peer, probe.deadline))
     } finally {
       first.destroy()
       second?.destroy()
@@ -97,15 +96,6 @@ export const memcached = defineProbe({
 
 function credentialsOf({ username, password }: Options) {
   return username === undefined && password === undefined ? undefined : { username: username ?? '', password: password?.reveal() ?? '' }
-}
-
-/** What the server says over text, exported; undefined when it hangs up on text, as servers do that speak binary only. */
-async function statsOf(socket: Socket, peer: Peer, probe: Context): Promise<TextAnswer | undefined> {
-  const answer = await askText(socket, after(ATTEMPT_SHARE, probe))
-  if (answer === 'closed') return undefined
-  if (answer === 'silent') return explainSilence(peer, 'text', probe)
-  exportStats(answer, probe)
-  return answer
 }
 
 async function use(client: BinaryClient, key: string, probe: Context): Promise<void> {
@@ -118,19 +108,6 @@ async function use(client: BinaryClient, key: string, probe: Context): Promise<v
   const value = await client.get(key)
   await client.delete(key)
   probe.expect(value === nonce, 'memcached_wrong_value', value === undefined ? 'the key that was just stored is gone' : `stored ${nonce}, read ${JSON.stringify(value.slice(0, 80))}`)
-}
-
-/** What memjs does, or why it does not come to an end: it may wait for ever. */
-async function orExplained(work: Promise<void>, peer: Peer, probe: Context): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const silence = new Promise<'silent'>((resolve) => {
-    timer = setTimeout(resolve, after(ATTEMPT_SHARE, probe) - performance.now(), 'silent')
-  })
-  try {
-    if (await Promise.race([work, silence]) === 'silent') await explainSilence(peer, 'binary', probe)
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** What a server does not tell is not exported. */

@@ -11,7 +11,7 @@ import { checkTls, secure, tlsFailure, tlsFields, tlsGauges } from './lib/tls.ts
 
 const options = z.strictObject({
   target: hostPort(6379),
-  username: z.string().min(1).describe('ACL user; the default user unless given').optional(),
+  username: z.string().min(1).describe('ACL user; it needs +role +info +set +get +unlink and the pattern of key_prefix; with mode read-only +role +info +ping; with db also +select').optional(),
   password: secret().describe('password of the user').optional(),
   db: z.int().min(0).default(0).describe('number of the database'),
   key_prefix: z.string().max(200).default('probe:').describe('what the one key that the probe writes begins with'),
@@ -71,7 +71,7 @@ export const redis = defineProbe({
       ...(url.protocol === 'rediss:' ? { tls: true } : {}),
     }
   },
-  example: { target: 'redis.example.org:6379', username: 'prober', password: '${REDIS_PASSWORD}', key_prefix: 'probe:' },
+  example: { target: 'redis.example.org:6379', key_prefix: 'probe:' },
 
   async run(options, probe) {
     const { openRedis } = await import('./lib/redis-client.ts')
@@ -105,20 +105,23 @@ async function login(client: RedisClient, { username, password, db }: Options, p
 async function request(client: RedisClient, { key_prefix }: Options, probe: Context): Promise<void> {
   const key = `${key_prefix}{curlew:${probe.owner}}`
   await probe.phase('request', async () => {
-    const role = await ifAllowed(() => client.call('ROLE'))
+    const reply = await ifAllowed(() => client.call('ROLE'))
+    const role = reply instanceof ProbeFailure ? reply : parseRole(reply)
+    if (role === undefined) return probe.fail('redis_protocol', 'ROLE is not answered as Redis answers it')
     const text = await ifAllowed(() => client.call('INFO'))
     const info = parseInfo(typeof text === 'string' ? text : '')
-    const facts = (role instanceof ProbeFailure ? undefined : parseRole(role)) ?? roleOfInfo(info)
-    if (facts === undefined) {
-      if (role instanceof ProbeFailure) throw role
-      return probe.fail('redis_protocol', 'ROLE is not answered as Redis answers it')
-    }
+    const facts = role instanceof ProbeFailure ? roleOfInfo(info) ?? refused(role) : role
     exportFacts(facts, info, probe)
     if (facts.role === 'sentinel') return probe.fail('redis_sentinel', 'a Sentinel answers')
     if (probe.mode === 'read-only') await client.call('PING')
     else if (facts.role === 'replica') await client.call('GET', key)
     else await writeAndRead(client, key, probe)
   })
+}
+
+/** Without a role nothing may be written: then the refusal of ROLE is what is wrong. */
+function refused(role: ProbeFailure): never {
+  throw role
 }
 
 async function writeAndRead(client: RedisClient, key: string, probe: Context): Promise<void> {

@@ -25,7 +25,7 @@ const options = z.strictObject({
   }
 })
 
-export default defineProbe({
+export const tcp = defineProbe({
   type: 'tcp',
   summary: 'A TCP port, with TLS or without: it connects, and answers what is expected. Not for MySQL, which blocks hosts that connect and say nothing',
   options,
@@ -33,7 +33,7 @@ export default defineProbe({
   gauges: {
     ...dialGauges,
     ...tlsGauges,
-    probe_failed_due_to_regex: 'Whether the answer ended without a match of the expected pattern; absent when none is expected or it timed out.',
+    probe_failed_due_to_regex: 'Whether what was answered fails a pattern; absent when none is set, or nothing could be compared.',
   },
   codes: {
     tcp_unexpected_answer: { layer: 'assert', reason: 'mismatch', en: 'The server answers, but not what is expected.', zh: '服务器有应答，但内容与预期不符。' },

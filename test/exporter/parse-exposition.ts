@@ -1,4 +1,4 @@
-import type { Format } from '../../src/exporter/exposition-format.ts'
+import type { MetricsFormat } from '../../src/exporter/http-negotiate.ts'
 
 export interface Sample {
   readonly name: string
@@ -20,7 +20,7 @@ const SUFFIXES: Readonly<Record<string, readonly string[]>> = { histogram: ['_bu
  * apart, a sample of another family, a series or a label twice, HELP or TYPE missing or out of place, a bad escape, a
  * missing line feed, `# EOF` anywhere but at the end of OpenMetrics.
  */
-export function parseExposition(text: string, format: Format): Map<string, ParsedFamily> {
+export function parseExposition(text: string, format: MetricsFormat): Map<string, ParsedFamily> {
   if (!text.endsWith('\n')) throw new Error('the last line has no line feed')
   const lines = text.slice(0, -1).split('\n')
   if (format === 'openmetrics' && lines.pop() !== '# EOF') throw new Error('no # EOF at the end')
@@ -43,7 +43,7 @@ export function parseExposition(text: string, format: Format): Map<string, Parse
       if (!current) throw new Error(`a sample before any family: ${line}`)
       const suffixes = current.kind === 'counter' && format === 'openmetrics' ? ['_total'] : SUFFIXES[current.kind] ?? ['']
       if (!suffixes.some((suffix) => sample.name === `${current?.name}${suffix}`)) throw new Error(`not of ${current.kind} ${current.name}: ${line}`)
-      const identity = JSON.stringify([sample.name, Object.entries(sample.labels).toSorted()])
+      const identity = JSON.stringify([sample.name, Object.entries(sample.labels).toSorted(([a], [b]) => (a < b ? -1 : 1))])
       if (series.has(identity)) throw new Error(`series twice: ${line}`)
       series.add(identity)
       current.samples.push(sample)
@@ -59,7 +59,7 @@ function parseSample(line: string): Sample {
   const labels: Record<string, string> = {}
   let rest = labelText ?? ''
   while (rest !== '') {
-    const [whole, label, value] = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\0]|\\[\\n"])*)"(?:,(?=[a-zA-Z_])|$)/.exec(rest) ?? []
+    const [whole, label, value] = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\[\\n"])*)"(?:,(?=[a-zA-Z_])|$)/.exec(rest) ?? []
     if (whole === undefined || label === undefined || value === undefined) throw new Error(`bad labels: ${line}`)
     if (label in labels) throw new Error(`label ${label} twice: ${line}`)
     labels[label] = unescape(value, true)

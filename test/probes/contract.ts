@@ -78,7 +78,8 @@ export function tcpProbeContract(type: ProbeType, entry: (port: number) => Recor
       expect(result).toMatchObject({ status: 'failed', failure: { reason: 'timeout' } })
       expect(result.ms).toBeGreaterThan(250)
       expect(result.ms).toBeLessThan(900)
-      expect(result.phases.at(-1)?.ms).toBeGreaterThan(150)
+      // Phases that were not reached may stand behind it as zeros.
+      expect(Math.max(...result.phases.map((phase) => phase.ms))).toBeGreaterThan(150)
     })
 
     it('does not let a slow drip keep it beyond its timeout', async () => {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import dns from '../../src/probes/dns.ts'
+import { dns } from '../../src/probes/dns.ts'
 import type { RecordType } from '../../src/probes/lib/dns-message.ts'
 import { askUdp, encodeQuery } from '../../src/probes/lib/dns-client.ts'
 import { resolveHost } from '../../src/probes/lib/resolve.ts'

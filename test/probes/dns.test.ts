@@ -1,9 +1,10 @@
 import { getActiveResourcesInfo } from 'node:process'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readEntry, readTarget } from '../../src/config/jobs.ts'
-import dns from '../../src/probes/dns.ts'
+import { dns } from '../../src/probes/dns.ts'
 import { addressRecord, framed, reply, scriptedDns, type Script } from '../support/dns-servers.ts'
 import { eventually, freePort } from '../support/process.ts'
+import { tcpServer } from '../support/tcp.ts'
 import { declarationContract, gaugeOf, jobOf, probeOnce, tcpProbeContract } from './contract.ts'
 
 declarationContract(dns)
@@ -41,9 +42,10 @@ describe('options', () => {
       target: '[::1]:5353', query: 'example.org', transport: 'tcp', record: 'MX', rcode: ['NXDOMAIN', 'NOERROR'], min_answers: 2, recursion_desired: false, answers: ['a', 'b'],
     })
     expect(target({ target: 'dot://ns.example.org/example.org?server_name=x.example.org' })).toBe('ns.example.org:853')
-    for (const wrong of ['dns://192.0.2.53', 'dns://192.0.2.53/a/b', 'dns://me@192.0.2.53/a', 'dns://192.0.2.53/a?colour=red', 'dns://192.0.2.53/a?constructor=1', 'dns://192.0.2.53/a?target=b']) {
-      expect(() => readTarget(dns, wrong), wrong).toThrow()
-    }
+    for (const [wrong, why] of [
+      ['dns://192.0.2.53', 'expected the name'], ['dns://192.0.2.53/a/b', 'expected the name'], ['dns://me@192.0.2.53/a', 'without a user'],
+      ['dns://192.0.2.53/a?colour=red', 'unknown key colour'], ['dns://192.0.2.53/a?constructor=1', 'unknown key constructor'], ['dns://192.0.2.53/a?target=b', 'unknown key target'],
+    ] as const) expect(() => readTarget(dns, wrong)).toThrow(why)
   })
 
   it('points at every mistake', () => {
@@ -121,7 +123,7 @@ describe('return codes', () => {
       [5, 'dns_refused', 'denied'], [9, 'dns_notauth', 'denied'], [6, 'dns_other', 'other'], [11, 'dns_other', 'other'],
     ] as const) {
       const result = await ask(answering(rcode))
-      expect(result, code).toMatchObject(failure(code, 'request', reason))
+      expect(result).toMatchObject(failure(code, 'request', reason))
       expect(gaugeOf(result, 'probe_dns_rcode')).toBe(rcode)
       expect(gaugeOf(result, 'probe_dns_query_succeeded')).toBe(1)
     }
@@ -220,6 +222,15 @@ describe('no answer', () => {
     const result = await ask(half, { transport: 'tcp' })
     expect(result).toMatchObject(failure('request_reset', 'request', 'reset'))
     expect(result.status === 'failed' && result.failure.message).toContain('after 20 bytes')
+  })
+
+  it('is tls/timeout when a DoT server is silent', async () => {
+    const server = await tcpServer()
+    running.push(server)
+    const result = await probeOnce(dns, { target: `127.0.0.1:${server.port}`, query: 'a.test', transport: 'dot', timeout: '200ms' })
+    expect(result).toMatchObject(failure('tls_timeout', 'tls', 'timeout'))
+    expect(gaugeOf(result, 'probe_dns_query_succeeded')).toBeUndefined()
+    await eventually(() => server.open() === 0)
   })
 
   it('is our own doing when the run is stopped, and leaves no socket behind', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Socket } from 'node:net'
 import { readEntry } from '../../src/config/jobs.ts'
-import tcp from '../../src/probes/tcp.ts'
+import { tcp } from '../../src/probes/tcp.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { eventually } from '../support/process.ts'
 import { tcpServer, type TestServer } from '../support/tcp.ts'

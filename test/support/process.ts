@@ -52,7 +52,7 @@ export interface Running {
 /** Starts a server and waits until `ready` is true; throws with its output when it ends or takes longer than `withinMs`. */
 export async function startProcess(
   command: string, args: readonly string[],
-  { ready, withinMs = 10_000, env, cwd }: { ready: () => Promise<boolean> | boolean, withinMs?: number, env?: NodeJS.ProcessEnv, cwd?: string },
+  { ready, withinMs = 10_000, env, cwd }: { ready: (output: string) => Promise<boolean> | boolean, withinMs?: number, env?: NodeJS.ProcessEnv, cwd?: string },
 ): Promise<Running> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: env ?? process.env, ...(cwd === undefined ? {} : { cwd }) })
   children.add(child)
@@ -80,7 +80,7 @@ export async function startProcess(
   while (Date.now() < until) {
     if (failed) throw new Error(`${command} could not be started (${failed.message}); npm run test:install installs it`)
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${command} ended at once:\n${output}`)
-    if (await ready()) return running
+    if (await ready(output)) return running
     await sleep(20)
   }
   await running.stop('SIGKILL')

@@ -12,6 +12,10 @@ export interface Answer {
 
 export interface Message {
   readonly rcode: number
+  /** The AA bit: the server holds the zone itself. */
+  readonly authoritative: boolean
+  /** The RA bit: the server looks elsewhere for this client. */
+  readonly recursionAvailable: boolean
   /** The TC bit of a datagram: the rest is to be had over TCP. `answers` is empty then. */
   readonly truncated: boolean
   readonly answers: readonly Answer[]
@@ -93,7 +97,7 @@ export function readAnswer(query: Buffer, packet: Buffer, over: 'datagram' | 'st
     return { wrong: 'dns_wrong_question', detail: questions === 1 ? 'the answer is to another question' : `the answer carries ${questions} questions`, conclusive: false }
   }
   try {
-    return { message: readMessage(packet, bareError ? HEADER : query.length, over === 'datagram' && (flags & 0x0200) !== 0) }
+    return { message: readMessage(packet, flags, bareError ? HEADER : query.length, over) }
   } catch (error) {
     if (!(error instanceof MalformedMessage)) throw error
     return { wrong: 'dns_garbage', detail: error.message, conclusive: true }
@@ -116,7 +120,8 @@ function lower(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
 }
 
-function readMessage(packet: Buffer, start: number, truncated: boolean): Message {
+function readMessage(packet: Buffer, flags: number, start: number, over: 'datagram' | 'stream'): Message {
+  const truncated = over === 'datagram' && (flags & 0x0200) !== 0
   const counts = { answers: packet.readUInt16BE(6), authorities: packet.readUInt16BE(8), additionals: packet.readUInt16BE(10) }
   const answers: Answer[] = []
   // What was cut off cannot be read to its end.
@@ -137,7 +142,7 @@ function readMessage(packet: Buffer, start: number, truncated: boolean): Message
       at = end
     }
   }
-  return { rcode: packet.readUInt16BE(2) & 0xf, truncated, answers, counts }
+  return { rcode: flags & 0xf, authoritative: (flags & 0x0400) !== 0, recursionAvailable: (flags & 0x0080) !== 0, truncated, answers, counts }
 }
 
 function typeName(number: number): string {
@@ -196,8 +201,9 @@ function valueText(packet: Buffer, type: number, start: number, end: number): st
   return parts.join(' ')
 }
 
+/** Bytes as UTF-8, control characters as `\DDD`: nothing in it may reach a terminal or break a line. */
 function text(packet: Buffer, start: number, end: number): string {
-  return packet.toString('utf8', start, end)
+  return packet.toString('utf8', start, end).replaceAll(/\p{Cc}/gu, (char) => `\\${String(char.charCodeAt(0)).padStart(3, '0')}`)
 }
 
 function quoted(value: string): string {

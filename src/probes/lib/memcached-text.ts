@@ -19,14 +19,13 @@ const QUESTION = 'version\r\nstats\r\nversion\r\n'
 
 /**
  * Asks for version and stats over the text protocol; the socket is of no other use afterwards. `closed`: the server hung
- * up without a word. `silent`: nothing whole came until `giveUpAt` (of `performance.now()`). Throws a `ProbeFailure` for
- * errors that the server sent and for bytes that memcached does not send.
+ * up without a word. Throws a `ProbeFailure` for errors that the server sent and for bytes that memcached does not send.
+ * Waits as long as the socket lives: the caller destroys it.
  */
-export function askText(socket: Socket, giveUpAt: number): Promise<TextAnswer | 'closed' | 'silent'> {
+export function askText(socket: Socket): Promise<TextAnswer | 'closed'> {
   return new Promise((resolve, reject) => {
     let text = ''
     const end = (settle: () => void) => {
-      clearTimeout(timer)
       socket.removeListener('data', onData)
       socket.destroy()
       settle()
@@ -46,7 +45,6 @@ export function askText(socket: Socket, giveUpAt: number): Promise<TextAnswer | 
       else if (!text.startsWith('V')) reject(lineFailure(firstLine(text)))
       else reject(Object.assign(new Error('the server closed the connection in the middle of its answer'), { code: 'ECONNRESET' }))
     })
-    const timer = setTimeout(() => end(() => resolve('silent')), Math.max(0, giveUpAt - performance.now()))
     socket.on('data', onData)
     socket.on('end', onClose)
     socket.on('error', onClose)

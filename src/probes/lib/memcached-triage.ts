@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { memcachedFailure } from './memcached-codes.ts'
 import { askText } from './memcached-text.ts'
 
@@ -12,12 +13,6 @@ interface Waiting {
   readonly signal: AbortSignal
   /** `performance.now()` at which the run must have ended. */
   readonly deadline: number
-}
-
-/** `performance.now()` when so much of the remaining time has passed. */
-export function after(share: number, { deadline }: Pick<Waiting, 'deadline'>): number {
-  const now = performance.now()
-  return now + Math.max(0, deadline - now) * share
 }
 
 /**
@@ -51,24 +46,40 @@ export function connectAgain({ ip, port }: Peer, giveUpAt: number, signal: Abort
 }
 
 /**
- * Finds out why a connection that was accepted stays silent. Throws what it finds: the server accepts no second
- * connection (at its limit with no_maxconns_fast, memcached stops accepting: the kernel takes one connection into the
- * queue, the next one hangs), it answers text but not the binary protocol, or it sends an error line over text. When it
- * is silent for good, this waits for the end of the run, which then is a timeout of the phase. Throws the signal's reason.
+ * What `work` comes to. Should it take long, this finds out meanwhile why the connection, which was accepted, stays
+ * silent, and throws what it finds: the server accepts no second connection (at its limit with no_maxconns_fast memcached
+ * stops accepting: the kernel takes one connection into the queue, the next one hangs), it answers text but not the
+ * binary protocol, or it sends an error line over text. A server that is merely slow, or silent for good, is left to
+ * `work`, which must end when the run does.
  */
-export async function explainSilence(peer: Peer, spoken: 'text' | 'binary', run: Waiting): Promise<never> {
-  const socket = await connectAgain(peer, after(0.5, run), run.signal)
-  if (!socket) throw memcachedFailure('memcached_too_many_connections', 'one connection is accepted and stays silent, the next one is not accepted')
-  const answer = await askText(socket, after(0.7, run))
-  if (spoken === 'binary' && typeof answer === 'object') {
-    throw memcachedFailure('memcached_no_binary', `version ${answer.version} answers text, but is silent on the binary protocol`)
+export async function orExplained<T>(work: Promise<T>, spoken: 'text' | 'binary', peer: Peer, deadline: number): Promise<T> {
+  const stop = new AbortController()
+  try {
+    return await Promise.race([work, explainSilence(spoken, peer, { deadline, signal: stop.signal })])
+  } finally {
+    stop.abort()
   }
-  return endOf(run.signal)
 }
 
-function endOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
+async function explainSilence(spoken: 'text' | 'binary', peer: Peer, { deadline, signal }: Waiting): Promise<never> {
+  await part(0.5, deadline, signal)
+  const socket = await connectAgain(peer, after(0.5, deadline), signal)
+  if (!socket) throw memcachedFailure('memcached_too_many_connections', 'one connection is accepted and stays silent, the next one is not accepted')
+  const answer = await askText(socket)
+  if (spoken === 'binary' && typeof answer === 'object') {
+    // As long as there is time, the binary answer may only be late.
+    await part(0.8, deadline, signal)
+    throw memcachedFailure('memcached_no_binary', `version ${answer.version} answers text, but is silent on the binary protocol`)
+  }
+  return new Promise(() => {})
+}
+
+/** `performance.now()` when so much of the remaining time has passed. */
+function after(share: number, deadline: number): number {
+  const now = performance.now()
+  return now + Math.max(0, deadline - now) * share
+}
+
+function part(share: number, deadline: number, signal: AbortSignal): Promise<void> {
+  return sleep(Math.max(0, after(share, deadline) - performance.now()), undefined, { signal })
 }

@@ -171,10 +171,14 @@ async function ask(server: Server, query: Buffer, waiting: Waiting): Promise<Mes
 }
 
 /** What an answer says. Records are taken wherever they stand behind their CNAMEs: the server has followed them. */
-function judge({ rcode, answers }: Message, family: Family, server: Server): Reply {
+function judge({ rcode, answers, counts, authoritative, recursionAvailable }: Message, family: Family, server: Server): Reply {
   if (rcode === 3) return { kind: 'missing' }
   if (rcode !== 0) return { kind: 'error', why: `name server ${serverName(server)} answered ${RCODES[rcode]}` }
   const ips = new Set(answers.filter(({ type }) => type === (family === 4 ? 'A' : 'AAAA')).map(({ value }) => value))
+  // As in glibc: a server that neither knows nor looks elsewhere says nothing about the name.
+  if (counts.answers + counts.additionals === 0 && !authoritative && !recursionAvailable) {
+    return { kind: 'error', why: `name server ${serverName(server)} does not resolve for this client` }
+  }
   return ips.size === 0 ? { kind: 'nodata' } : { kind: 'found', addresses: Array.from(ips, (ip) => ({ ip, family })) }
 }
 

@@ -79,7 +79,7 @@ function versionOf(protocol: string | null): string {
 export function distinguishedName(lines: string): string {
   const values = new Map<string, string[]>()
   for (const line of lines === '' ? [] : lines.split('\n').flatMap((attributes) => attributes.split(' + '))) {
-    const [name = '', value = ''] = splitOnce(line, '=')
+    const [name, value] = splitOnce(line, '=')
     values.set(name, [...(values.get(name) ?? []), value])
   }
   const names = [...ORDER.filter((name) => values.has(name)), ...[...values.keys()].filter((name) => !ORDER.includes(name)).toReversed()]
@@ -101,7 +101,7 @@ export function namesOf(certificate: X509Certificate): readonly string[] {
 function alternatives(certificate: X509Certificate): { kind: string, value: string }[] {
   const parts = (certificate.subjectAltName ?? '').match(/[^:,]+:(?:"(?:[^"\\]|\\.)*"|[^,]*)/g) ?? []
   return parts.map((part) => {
-    const [kind = '', value = ''] = splitOnce(part.trim(), ':')
+    const [kind, value] = splitOnce(part.trim(), ':')
     return { kind, value: value.startsWith('"') ? String(JSON.parse(value)) : value }
   })
 }

@@ -123,6 +123,6 @@ function clientRefused({ cert_file: cert }: TlsOptions): ProbeFailure {
 /** Node's verdict on the chain; its type says Error, what it holds is a code. */
 function errorOf(socket: TLSSocket): string | undefined {
   const error: unknown = socket.authorizationError
-  if (error === null || error === undefined) return undefined
-  return error instanceof Error ? error.message : String(error)
+  if (typeof error === 'string') return error
+  return error instanceof Error ? error.message : undefined
 }

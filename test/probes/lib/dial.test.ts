@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -40,7 +40,6 @@ const listeners = ['127.0.0.1', '127.0.0.2', '127.0.0.3'].map((host) => ({
 beforeAll(async () => {
   port = await freePort()
   for (const { host, server } of listeners) await new Promise<void>((resolve) => server.listen(port, host, resolve))
-  expect((listeners[0]?.server.address() as AddressInfo).port).toBe(port) // safe: it listens on TCP
 })
 afterAll(async () => { for (const { server } of listeners) await new Promise((resolve) => server.close(resolve)) })
 

@@ -189,6 +189,17 @@ describe('name servers that are no help', () => {
     await expect(resolve('a.test', system([garbled.port]))).rejects.toMatchObject({ code: 'resolve_other' })
   })
 
+  it('goes on to the next one when one has nothing to say and does not look elsewhere', async () => {
+    const lame = await serve((asked, send) => {
+      const packet = reply(asked)
+      packet.writeUInt16BE(0x8100, 2)
+      send(packet)
+    })
+    const knowing = await zone({ 'a.test': ['192.0.2.1'] })
+    expect(await ips('a.test', system([lame.port, knowing.port]))).toEqual(['192.0.2.1'])
+    await expect(resolve('a.test', system([lame.port]))).rejects.toMatchObject({ code: 'resolve_other' })
+  })
+
   it('skips answers with a wrong id or to another question', async () => {
     const noisy = await serve((asked, send) => {
       send(reply(asked, { id: asked.id ^ 1, rcode: 3 }))

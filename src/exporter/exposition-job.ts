@@ -1,7 +1,7 @@
 import { judge, lapse, type Health } from '../core/health.ts'
 import type { Job, ProbeType } from '../core/probe.ts'
 import { LATENCY_BUCKETS, type JobState } from '../core/store.ts'
-import { escapeLabel, escapeSentLabel, formatBound, formatValue } from './exposition-format.ts'
+import { escapeLabel, escapeSentLabel, formatBound } from './exposition-format.ts'
 import { COMMON_LABELS, CORE, familiesOfType, phaseFamilyName, type Family } from './families.ts'
 
 /** How long after a run should have ended its predecessor is still believed: two scrapes. */
@@ -18,14 +18,8 @@ export function typeFamilies(type: ProbeType): TypeFamilies {
   return { phases: phaseFamilyName(type), own: new Map(familiesOfType(type).map((family) => [family.name, family])) }
 }
 
-/** The lines of one job, all of one moment. */
-export interface JobLines {
-  /** Family name to the job's lines in it, each with its line feed. */
-  readonly families: ReadonlyMap<string, string>
-  readonly count: number
-  /** Wall clock, ms: after it time alone makes some of the lines untrue. */
-  readonly goodUntil: number
-}
+/** Takes one sample of the job; `own` is its own labels as text, each after a comma, `suffix` what follows the family's name. */
+export type AddSample = (family: Family, value: number, own?: string, suffix?: string) => void
 
 /** `probe="…",type="…",target="…"` and the configured labels, without those whose names `own` takes. */
 export function commonLabels(job: Job, own: readonly string[] = []): string {
@@ -35,19 +29,12 @@ export function commonLabels(job: Job, own: readonly string[] = []): string {
     .map(([name, value]) => `${name}="${escapeLabel(value ?? '')}"`).join(',')
 }
 
-/** Renders everything that is exported about a job. `common` is `commonLabels(state.job)`, `now` wall clock in ms. */
-export function renderJob(state: JobState, type: TypeFamilies | undefined, common: string, now: number): JobLines {
+/**
+ * Says everything that is exported about a job at a time (wall clock, ms). Returns until when that is true: after it
+ * time alone changes it.
+ */
+export function renderJob(state: JobState, type: TypeFamilies | undefined, now: number, add: AddSample): number {
   const { job, last } = state
-  const families = new Map<string, string>()
-  let count = 0
-  const add = ({ name, labels }: Family, value: number, own = '', suffix = '') => {
-    const base = labels.some((label) => label in job.labels) ? commonLabels(job, labels) : common
-    const line = `${name}${suffix}{${base}${own}} ${formatValue(value)}\n`
-    const before = families.get(name)
-    families.set(name, before === undefined ? line : before + line)
-    count++
-  }
-
   const staleAt = (state.nextRunAt ?? Infinity) + job.timeoutMs + STALE_AFTER_MS
   const stale = now > staleAt
   const health = lapse(stale ? withMissedRun(state) : state.health, now)
@@ -95,7 +82,7 @@ export function renderJob(state: JobState, type: TypeFamilies | undefined, commo
   }
 
   const lapsesAt = health.healthy === undefined ? Infinity : health.heldUntil
-  return { families, count, goodUntil: stale ? lapsesAt : Math.min(lapsesAt, staleAt) }
+  return stale ? lapsesAt : Math.min(lapsesAt, staleAt)
 }
 
 /** The phases and the gauges of a run, a series once (the last sample of it counts), those without a finite value left out. */

@@ -1,0 +1,35 @@
+# Any glibc base with libstdc++ can run it: gcr.io/distroless/cc-debian12 has no shell at all. From a private registry:
+#   docker build --build-arg BUILD_IMAGE=registry.example/node:24-bookworm-slim --build-arg RUNTIME_IMAGE=registry.example/debian:bookworm-slim \
+#     --build-arg NPM_CONFIG_REGISTRY=https://registry.example/npm/ .
+ARG BUILD_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
+ARG RUNTIME_IMAGE=docker.io/library/debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
+ARG NPM_CONFIG_REGISTRY
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+# The base is Node 24 already; without scripts the pinned runtime is not fetched a second time.
+RUN npm ci --ignore-scripts
+COPY bin bin
+COPY scripts scripts
+COPY src src
+COPY tsconfig.json ./
+RUN node scripts/build.ts
+# The compiled code is kept in the image, so that a start compiles nothing.
+RUN mkdir -p /app/node-cache /state \
+  && cp -r package.json bin dist /app/ \
+  && NODE_COMPILE_CACHE=/app/node-cache node /app/bin/curlew.js serve --help
+
+FROM ${RUNTIME_IMAGE}
+COPY --from=build /usr/local/bin/node /usr/local/bin/node
+COPY --from=build /app /app
+COPY LICENSE /app/
+COPY --from=build --chown=65532:65532 /state /var/lib/curlew
+ENV NODE_COMPILE_CACHE=/app/node-cache STATE_DIRECTORY=/var/lib/curlew NODE_ENV=production
+WORKDIR /app
+USER 65532:65532
+EXPOSE 9797
+# Healthy means that something answers HTTP, with or without TLS, whoever may see the page.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/usr/local/bin/node", "-e", "const get = (scheme, otherwise) => require(scheme).get({ port: 9797, path: '/-/healthy', rejectUnauthorized: false }, (answer) => process.exit(answer.statusCode < 500 ? 0 : 1)).on('error', otherwise); get('node:http', () => get('node:https', () => process.exit(1)))"]
+ENTRYPOINT ["/usr/local/bin/node", "/app/bin/curlew.js"]
+CMD ["serve"]

@@ -1,0 +1,54 @@
+// Bundles the command line and every entry that runs in a thread or process of its own into dist/.
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { rolldown, type OutputChunk } from 'rolldown'
+
+/**
+ * dist/<name>.js for each; names must differ. Every file lies flat in dist/, so that code which starts a child as './x.ts' in a
+ * checkout finds './x.js' beside itself here, whatever chunk it ends up in.
+ */
+const ENTRIES = ['src/cli.ts', 'src/exporter/bcrypt-worker.ts']
+
+const root = join(import.meta.dirname, '..')
+const dist = join(root, 'dist')
+
+for (const entry of ENTRIES) if (!existsSync(join(root, entry))) throw new Error(`${entry} is listed in scripts/build.ts but is not there`)
+
+rmSync(dist, { recursive: true, force: true })
+const build = await rolldown({
+  cwd: root,
+  input: Object.fromEntries(ENTRIES.map((entry) => [basename(entry, '.ts'), entry])),
+  platform: 'node',
+  onLog(level, log) {
+    // A dependency that is left out of the bundle works here and breaks where it is installed.
+    if (level === 'warn') throw new Error(`${log.code ?? 'warning'}: ${log.message}`)
+  },
+})
+const { output } = await build.write({
+  dir: dist,
+  format: 'esm',
+  entryFileNames: '[name].js',
+  chunkFileNames: '[name]-[hash].js',
+  comments: { legal: true, annotation: false, jsdoc: false },
+})
+await build.close()
+
+const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk')
+const packages = new Set(chunks.flatMap(({ moduleIds }) => moduleIds).flatMap(packageOf))
+writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), [...packages].sort().map(license).join('\n'))
+console.log(`dist/: ${chunks.length} files, ${Math.round(chunks.reduce((sum, { code }) => sum + code.length, 0) / 1024)} KB, ${packages.size} packages bundled`)
+
+/** The folder of the package that a bundled module belongs to. */
+function packageOf(module: string): string[] {
+  const match = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(module.replace(/^\0/, ''))
+  return match ? [match[0]] : []
+}
+
+/** Their licences ask that the notice travels with the code. */
+function license(folder: string): string {
+  // safe: npm has installed it, so the manifest has these
+  const { name, version, license: terms } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name: string, version: string, license?: string }
+  const [file] = globSync('{LICENSE,LICENCE,license,licence}*', { cwd: folder })
+  const text = file === undefined ? `Licence: ${terms ?? 'not stated'}\n` : readFileSync(join(folder, file), 'utf8')
+  return `${name} ${version}\n${'-'.repeat(40)}\n${text}\n`
+}

@@ -1,0 +1,53 @@
+// Writes everything generated, or with --check tells whether it is fresh. A new artefact is a line in ARTEFACTS.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { jsonSchema } from '../src/config/schema.ts'
+import { probeTypes } from '../src/probes/index.ts'
+import { configPage, probesPage } from './reference.ts'
+
+interface Artefact {
+  readonly path: string
+  render(): string
+}
+
+const ARTEFACTS: readonly Artefact[] = [
+  { path: 'docs/reference/curlew.schema.json', render: () => `${JSON.stringify(jsonSchema(probeTypes), null, 2)}\n` },
+  { path: 'docs/reference/configuration.md', render: configPage },
+  { path: 'docs/reference/probes.md', render: () => probesPage(probeTypes) },
+]
+
+const root = new URL('../', import.meta.url)
+const checkOnly = process.argv.includes('--check')
+
+for (const { path, render } of ARTEFACTS) {
+  const file = new URL(path, root)
+  const fresh = render()
+  if (!checkOnly) {
+    mkdirSync(dirname(file.pathname), { recursive: true })
+    writeFileSync(file, fresh)
+    console.log(path)
+    continue
+  }
+  const difference = firstDifference(read(file), fresh)
+  if (difference === undefined) continue
+  console.error(`${path}:${difference} Run npm run generate.`)
+  process.exit(1)
+}
+if (checkOnly) console.log(`${ARTEFACTS.length} generated files are fresh.`)
+
+function read(file: URL): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+function firstDifference(committed: string, fresh: string): string | undefined {
+  if (committed === fresh) return undefined
+  if (committed === '') return ' is missing.'
+  const [theirs, ours] = [committed.split('\n'), fresh.split('\n')]
+  const index = ours.findIndex((line, at) => line !== theirs[at])
+  const at = index < 0 ? ours.length : index
+  return `${at + 1}: is ${JSON.stringify(theirs[at] ?? '')}, should be ${JSON.stringify(ours[at] ?? '')}.`
+}

@@ -1,0 +1,108 @@
+// npm run test:install: the real servers that the tests run against, from Debian's packages.
+import { execFile, spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, delimiter, join } from 'node:path'
+
+interface Package {
+  readonly name: string
+  readonly why: string
+  /** What must be found for the package to count as installed. */
+  readonly commands: readonly string[]
+  /** Prints its version; the first line with a digit is shown. */
+  readonly version: readonly [command: string, ...args: string[]]
+}
+
+const PACKAGES: readonly Package[] = [
+  { name: 'redis-server', why: 'the redis probe', commands: ['redis-server', 'redis-cli'], version: ['redis-server', '--version'] },
+  { name: 'memcached', why: 'the memcached probe', commands: ['memcached'], version: ['memcached', '--version'] },
+  { name: 'sasl2-bin', why: 'accounts for memcached with SASL', commands: ['saslpasswd2'], version: ['dpkg-query', '-W', '-f', '${Version}', 'sasl2-bin'] },
+  { name: 'unbound', why: 'the dns probe: NXDOMAIN, no data, refused, truncated, DoT', commands: ['unbound'], version: ['unbound', '-V'] },
+  { name: 'bind9', why: 'the dns probe: SERVFAIL, zones with an SOA', commands: ['named'], version: ['named', '-v'] },
+  { name: 'dnsmasq-base', why: 'the dns probe: a forwarder', commands: ['dnsmasq'], version: ['dnsmasq', '--version'] },
+  { name: 'prometheus', why: 'a real scrape, and promtool for what /metrics prints', commands: ['prometheus', 'promtool'], version: ['prometheus', '--version'] },
+  { name: 'openssl', why: 'certificates made on the fly', commands: ['openssl'], version: ['openssl', 'version'] },
+]
+
+const LOCK = '/run/lock/curlew-test-install'
+const POLICY = '/usr/sbin/policy-rc.d'
+const SET_ASIDE = `${POLICY}.curlew-set-aside`
+const POLICY_MARK = '# curlew test:install: installing a server for the tests starts none'
+
+// Debian keeps servers in sbin, which is not in everybody's PATH.
+process.env['PATH'] = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`
+
+let absent = missing()
+if (absent.length > 0 && mayInstall()) {
+  if (process.argv.includes('--locked')) install(absent)
+  // flock(1) lets go when its process ends, however that happens.
+  else spawnSync('flock', ['--timeout', '900', LOCK, process.execPath, import.meta.filename, '--locked'], { stdio: 'inherit' })
+  absent = missing()
+}
+if (!process.argv.includes('--locked')) await report(absent)
+
+async function report(still: readonly Package[]): Promise<void> {
+  const present = PACKAGES.filter((entry) => !still.includes(entry))
+  const versions = await Promise.all(present.map(versionOf))
+  for (const [index, { name, why }] of present.entries()) console.log(`${name.padEnd(13)} ${(versions[index] ?? '').padEnd(34)} ${why}`)
+  if (still.length === 0) return
+  const names = still.map(({ name }) => name).join(' ')
+  console.error(`curlew: the tests need ${still.flatMap(({ name, commands }) => `${commands.join(' and ')} (${name})`).join(', ')}, which could not be had: as root run apt-get install -y --no-install-recommends ${names}.`)
+  process.exitCode = 1
+}
+
+function missing(): Package[] {
+  return PACKAGES.filter(({ commands }) => !commands.every(onPath))
+}
+
+function onPath(command: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+function mayInstall(): boolean {
+  return process.getuid?.() === 0 && onPath('apt-get') && onPath('flock')
+}
+
+function install(packages: readonly Package[]): void {
+  const names = packages.map(({ name }) => name)
+  console.log(`installing ${names.join(', ')}`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const apt = (...args: string[]) => spawnSync('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0
+  withoutServices(() => {
+    const ok = apt('update') && apt('install', '-y', '--no-install-recommends', ...names)
+    // One package that cannot be had must not keep the others away.
+    if (!ok) for (const name of names) apt('install', '-y', '--no-install-recommends', name)
+  })
+  // Nor do they start with the machine the next time.
+  const owned = spawnSync('dpkg', ['-L', ...names], { encoding: 'utf8' }).stdout.split('\n')
+  const units = owned.filter((path) => path.includes('/systemd/system/') && path.endsWith('.service')).map((path) => basename(path))
+  if (units.length > 0 && onPath('systemctl')) spawnSync('systemctl', ['--quiet', 'disable', ...units], { stdio: 'ignore' })
+}
+
+/** Debian's own switch for this: a policy that answers 101 starts nothing. */
+function withoutServices(work: () => void): void {
+  const left = existsSync(POLICY) && readFileSync(POLICY, 'utf8').includes(POLICY_MARK)
+  if (existsSync(POLICY) && !left) renameSync(POLICY, SET_ASIDE)
+  writeFileSync(POLICY, `#!/bin/sh\n${POLICY_MARK}\nexit 101\n`, { mode: 0o755 })
+  try {
+    work()
+  } finally {
+    rmSync(POLICY, { force: true })
+    if (existsSync(SET_ASIDE)) renameSync(SET_ASIDE, POLICY)
+  }
+}
+
+function versionOf({ version: [command, ...args] }: Package): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(command, args, { timeout: 10_000 }, (_error, stdout, stderr) => {
+      const line = `${stdout}\n${stderr}`.split('\n').find((text) => /\d/.test(text)) ?? ''
+      resolve(/\d+(?:\.\d+)+[^\s,()]*/.exec(line)?.[0] ?? line.trim())
+    })
+  })
+}

@@ -1,0 +1,80 @@
+// npm test: installs what the tests need, runs the suites one after the other, and ends with the totals.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { z } from 'zod'
+
+/** Name of the vitest project, and the seconds it may take on two shared cores. */
+const SUITES = [
+  { name: 'unit', budget: 90 },
+  { name: 'servers', budget: 120 },
+  { name: 'e2e', budget: 90 },
+] as const
+
+const report = z.object({
+  numPassedTests: z.number(), numFailedTests: z.number(),
+  testResults: z.array(z.object({ name: z.string(), status: z.string(), assertionResults: z.array(z.object({ status: z.string(), fullName: z.string() })) })),
+})
+
+interface Tally {
+  readonly passed: number
+  readonly failed: number
+  readonly seconds: number
+  /** Sentences for the summary, beside what vitest has printed. */
+  readonly complaints: readonly string[]
+}
+
+const root = join(import.meta.dirname, '..')
+// Debian keeps servers in sbin, which is not in everybody's PATH.
+const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` }
+
+const install = spawnSync(process.execPath, [join(import.meta.dirname, 'test-install.ts')], { stdio: 'inherit', env })
+if (install.status !== 0) end(0, 1)
+
+const tallies = SUITES.map(({ name, budget }) => {
+  const tally = runSuite(name, budget)
+  return { name, budget, ...tally }
+})
+console.log()
+for (const { name, budget, seconds, passed, failed, complaints } of tallies) {
+  console.log(`${name.padEnd(8)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${seconds.toFixed(1).padStart(7)} s of ${budget} s`)
+  for (const complaint of complaints) console.log(`  ${complaint}`)
+}
+end(sum(tallies.map(({ passed }) => passed)), sum(tallies.map(({ failed }) => failed)))
+
+/** Runs one vitest project. What is no failed test but not right either counts as one failure, so that the totals show it. */
+function runSuite(name: string, budget: number): Tally {
+  const scratch = mkdtempSync(join(tmpdir(), 'curlew-report-'))
+  try {
+    const output = join(scratch, 'report.json')
+    const start = performance.now()
+    const { status } = spawnSync(process.execPath, [
+      join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project', name, '--reporter=default', '--reporter=json', `--outputFile.json=${output}`,
+    ], { cwd: root, stdio: 'inherit', env })
+    const seconds = (performance.now() - start) / 1000
+    const late = seconds > budget ? [`took ${seconds.toFixed(1)} s, its budget is ${budget} s`] : []
+
+    const { numPassedTests: passed, numFailedTests, testResults } = report.parse(JSON.parse(readFileSync(output, 'utf8')))
+    const idle = testResults.flatMap((file) => file.assertionResults).filter((test) => test.status !== 'passed' && test.status !== 'failed').map((test) => `did not run: ${test.fullName}`)
+    // A file that does not load has failed without a failed test.
+    const broken = testResults.filter((file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed')).map((file) => `did not load or clean up: ${file.name}`)
+    const complaints = [...late, ...idle, ...broken]
+    const failed = numFailedTests + complaints.length
+    if (status !== 0 && failed === 0) return { passed, failed: 1, seconds, complaints: ['vitest failed though every test passed: see the errors above'] }
+    return { passed, failed, seconds, complaints }
+  } catch (error) {
+    return { passed: 0, failed: 1, seconds: 0, complaints: [`vitest left no report: ${error instanceof Error ? error.message : String(error)}`] }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}
+
+function end(passed: number, failed: number): never {
+  console.log(`\n${passed} passed, ${failed} failed`)
+  process.exit(failed > 0 ? 1 : 0)
+}

@@ -1,0 +1,58 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { canonicalHost, Endpoint } from '../../core/fields.ts'
+import type { Target } from '../../core/probe.ts'
+
+/** A page. As text it is scheme, host, port and path, without a default port; never user name, query or fragment. */
+export class HttpTarget implements Target {
+  readonly scheme: 'http:' | 'https:'
+  /** IPv6 addresses stand without brackets. */
+  readonly host: string
+  readonly port: number
+  readonly path: string
+  /** With its `?`, or empty. */
+  readonly query: string
+
+  constructor(url: URL) {
+    this.scheme = url.protocol === 'https:' ? 'https:' : 'http:'
+    this.host = hostOf(url)
+    this.port = endpointOf(url).port
+    this.path = url.pathname
+    this.query = url.search
+  }
+
+  toString(): string {
+    return printable(this.url())
+  }
+
+  url(): URL {
+    return new URL(`${this.scheme}//${isIP(this.host) === 6 ? `[${this.host}]` : this.host}:${this.port}${this.path}${this.query}`)
+  }
+}
+
+/** What may be shown of a URL. */
+export function printable(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`
+}
+
+/** Where to connect for a URL; the default port where it has none. */
+export function endpointOf(url: URL): Endpoint {
+  return new Endpoint(hostOf(url), url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port))
+}
+
+function hostOf({ hostname }: URL): string {
+  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
+}
+
+/** A target `http(s)://host[:port]/path?query`; without a scheme it is http. */
+export function httpTarget() {
+  const shape = 'http(s)://host[:port]/path?query'
+  return z.string().describe(shape).transform((text, context) => {
+    const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`
+    const url = URL.canParse(whole) ? new URL(whole) : undefined
+    if (!url || !['http:', 'https:'].includes(url.protocol) || url.port === '0' || canonicalHost(url.hostname) === undefined) context.addIssue(`expected ${shape}`)
+    else if (url.username !== '' || url.password !== '') context.addIssue('expected no user name or password without a scheme: set basic_auth')
+    else return new HttpTarget(url)
+    return z.NEVER
+  })
+}

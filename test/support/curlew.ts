@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { startProcess, type Running } from './process.ts'
+
+const LAUNCHER = join(import.meta.dirname, '..', '..', 'bin', 'curlew.js')
+
+/** The environment without anything that would change what Curlew does. */
+function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { PATH, HOME, TMPDIR } = process.env
+  return { PATH, HOME, TMPDIR, LANG: 'C.UTF-8', ...env }
+}
+
+export interface Ran {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command to its end, as a person would; `signalAfter` sends it a signal once stderr or stdout matches. */
+export function runCurlew(
+  args: readonly string[],
+  { env = {}, cwd, wrap = [], interrupt }: { env?: NodeJS.ProcessEnv, cwd?: string, wrap?: readonly string[], interrupt?: { when: RegExp, signal: NodeJS.Signals } } = {},
+): Promise<Ran> {
+  const [command = process.execPath, ...rest] = [...wrap, process.execPath, LAUNCHER, ...args]
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnv(env), ...(cwd === undefined ? {} : { cwd }) })
+    const hard = setTimeout(() => child.kill('SIGKILL'), 25_000)
+    let stdout = ''
+    let stderr = ''
+    const look = () => { if (interrupt?.when.test(stdout + stderr)) child.kill(interrupt.signal) }
+    child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); look() })
+    child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); look() })
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      clearTimeout(hard)
+      resolve({ code, signal, stdout, stderr })
+    })
+  })
+}
+
+export interface Served extends Running {
+  /** Such as `http://127.0.0.1:34567`. */
+  readonly url: string
+  /** The samples of /metrics whose line matches. */
+  samples(pattern: RegExp): Promise<string[]>
+  /** The value of one sample, by the beginning of its line; undefined when it is not there. */
+  value(series: string): Promise<number | undefined>
+  get(path: string, init?: RequestInit): Promise<{ status: number, text: string, headers: Headers }>
+}
+
+/** Starts `curlew serve` on a free port of 127.0.0.1 and waits until it is ready. */
+export async function serveCurlew(
+  args: readonly string[],
+  { env = {}, cwd, wrap = [] }: { env?: NodeJS.ProcessEnv, cwd?: string, wrap?: readonly string[] } = {},
+): Promise<Served> {
+  const [command = process.execPath, ...rest] = [...wrap, process.execPath, LAUNCHER, 'serve', '--web.listen-address', '127.0.0.1:0', ...args]
+  const address = /"address":"(https?:\/\/[^"]+)"/
+  const running = await startProcess(command, rest, {
+    env: cleanEnv(env), withinMs: 15_000, ...(cwd === undefined ? {} : { cwd }),
+    ready: (output) => address.test(output),
+  })
+  const url = address.exec(running.output())?.[1] ?? ''
+  const get = async (path: string, init: RequestInit = {}) => {
+    const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(5_000), redirect: 'manual', ...init })
+    return { status: response.status, text: await response.text(), headers: response.headers }
+  }
+  const samples = async (pattern: RegExp) => (await get('/metrics')).text.split('\n').filter((line) => !line.startsWith('#') && pattern.test(line))
+  return {
+    ...running, url, get, samples,
+    async value(series) {
+      const line = (await samples(/./)).find((sample) => sample.startsWith(`${series}`))
+      return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ') + 1))
+    },
+  }
+}
