@@ -15,10 +15,10 @@ COPY scripts scripts
 COPY src src
 COPY tsconfig.json ./
 RUN node scripts/build.ts
-# The compiled code is kept in the image, so that a start compiles nothing.
-RUN mkdir -p /app/node-cache /state \
-  && cp -r package.json bin dist /app/ \
-  && NODE_COMPILE_CACHE=/app/node-cache node /app/bin/curlew.js serve --help
+RUN mkdir -p /app /state && cp -r package.json bin dist /app/ && install -d -o 65532 -g 65532 /app/node-cache
+# The compiled code is kept in the image, so that a start compiles nothing. Node keeps it by user: the one it will run as.
+USER 65532:65532
+RUN NODE_COMPILE_CACHE=/app/node-cache node /app/bin/curlew.js serve --help
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /usr/local/bin/node /usr/local/bin/node

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { jsonSchema } from '../src/config/schema.ts'
+import { metricsPage } from '../src/exporter/metrics-page.ts'
 import { probeTypes } from '../src/probes/index.ts'
 import { configPage, probesPage } from './reference.ts'
 
@@ -14,6 +15,7 @@ const ARTEFACTS: readonly Artefact[] = [
   { path: 'docs/reference/curlew.schema.json', render: () => `${JSON.stringify(jsonSchema(probeTypes), null, 2)}\n` },
   { path: 'docs/reference/configuration.md', render: configPage },
   { path: 'docs/reference/probes.md', render: () => probesPage(probeTypes) },
+  { path: 'docs/reference/metrics.md', render: () => metricsPage(probeTypes) },
 ]
 
 const root = new URL('../', import.meta.url)

@@ -1,6 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Comparer } from './http-bcrypt.ts'
-import { CannotCompare } from './http-bcrypt.ts'
+import { CannotCompare, type Comparer } from './http-bcrypt.ts'
 import { costOf, SCOPES, type BearerToken, type Scope, type WebConfig } from './web-config.ts'
 
 /** Who is logged in. */
@@ -15,7 +14,7 @@ export type Login =
   | { readonly status: 401 | 429 | 503, readonly message: string }
 
 export interface Authenticator {
-  /** Checks an Authorization header. Never rejects. `address` is the client's, for the limit on failures. */
+  /** Checks an Authorization header. Whatever is wrong with it, or with the bcrypt thread, is an answer. `address` is the client's, for the limit on failures. */
   login(header: string | undefined, address: string, config: Pick<WebConfig, 'users' | 'tokens'>): Promise<Login>
   close(): Promise<void>
 }

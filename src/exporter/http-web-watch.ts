@@ -6,18 +6,23 @@ export interface WebConfigWatch {
   current(): WebConfig | undefined
 }
 
+/** What the person who starts Curlew can mend: shown as it is, without a stack trace. */
+export class StartError extends Error {
+  override readonly name = 'ConfigError'
+}
+
 const CHECK_EVERY_MS = 1_000
 
 /**
  * Watches a web-config file and all that it names. The files are looked at when somebody asks, at most once a second, and
  * read again when one has changed. A certificate that has become unusable while the file itself is the same leaves the
- * last good one in place, because a renewal writes certificate and key one after the other. Throws when the files are
- * bad at the start, with one line a mistake.
+ * last good one in place, because a renewal writes certificate and key one after the other. Throws a StartError when the
+ * files are bad at the start, with one line a mistake.
  */
 export function watchWebConfig(file: string, log: (level: 'info' | 'error', message: string, fields?: Record<string, unknown>) => void): WebConfigWatch {
   let last = readWebConfig(file)
   const problems = [...last.issues, ...last.certificateIssues]
-  if (problems.length > 0) throw new Error(problems.join('\n'))
+  if (problems.length > 0) throw new StartError(problems.join('\n'))
   let good: ReadWebConfig | undefined = last
   let usable: WebConfig | undefined = last.config
   let checkedAt = performance.now()

@@ -10,7 +10,7 @@ import { createGate } from './http-gate.ts'
 import { createScrape, type Render } from './http-metrics.ts'
 import { language } from './http-negotiate.ts'
 import { refuse, type Log } from './http-refuse.ts'
-import { watchWebConfig, type WebConfigWatch } from './http-web-watch.ts'
+import { StartError, watchWebConfig, type WebConfigWatch } from './http-web-watch.ts'
 import { PAGE_CSP, renderPage } from './page.ts'
 
 export interface ServerDeps {
@@ -49,13 +49,14 @@ const LIMITS = {
   handshakeMs: 10_000,
   connections: 512,
   bodyBytes: 1024,
-  reloadMs: 60_000,
+  /** Shorter than idleMs, or the answer would find the connection closed. */
+  reloadMs: 25_000,
 } as const
 
 const USUAL_CSP = "default-src 'none'; frame-ancestors 'none'"
 
 /**
- * Serves /metrics, the API, the status page and the management paths. Rejects with a sentence when the web-config file is
+ * Serves /metrics, the API, the status page and the management paths. Rejects with a StartError when the web-config file is
  * bad (one line a mistake) or the address cannot be had. Whether it speaks HTTP or HTTPS is settled at the start.
  */
 export async function startServer(deps: ServerDeps, listen: { readonly host: string | undefined, readonly port: number }): Promise<RunningServer> {
@@ -225,5 +226,5 @@ function listenError(error: Error, { host, port }: { readonly host: string | und
   const code = 'code' in error ? String(error.code) : ''
   const address = `${host ?? ''}:${port}`
   const why = code === 'EADDRINUSE' ? 'another process listens there' : code === 'EACCES' ? 'ports below 1024 need a privilege' : code === 'EADDRNOTAVAIL' ? 'this machine does not have the address' : error.message
-  return new Error(`cannot listen on ${address}: ${why}`, { cause: error })
+  return new StartError(`cannot listen on ${address}: ${why}`, { cause: error })
 }

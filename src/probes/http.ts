@@ -68,20 +68,20 @@ export const http = defineProbe({
         restart()
         const { answer, ip, next } = await visit(context, options, hop, cookies, innermost)
         innermost ??= ip
+        if (next) redirects++
+        context.gauge('probe_http_redirects', redirects)
         if (!next) {
           const ssl = hop.url.protocol === 'https:'
           exportAnswer(context, answer, ssl)
           check(context, options, answer, ssl)
           return
         }
-        redirects++
         if (redirects > MOST_REDIRECTS) context.fail('http_redirect_loop', `more than ${MOST_REDIRECTS} redirects, the last one to ${printable(next)}`)
         const { method, keepsBody } = afterRedirect(answer.status, hop.method)
         // Once elsewhere, credentials stay at home: whoever sends the client back may have forged the way.
         hop = { url: next, method, body: keepsBody ? hop.body : undefined, trusted: hop.trusted && mayShareCredentials(origin, next) }
       }
     } finally {
-      context.gauge('probe_http_redirects', redirects)
       flush()
     }
   },
@@ -146,7 +146,7 @@ function requestOf(options: HttpOptions, { url, method, body, trusted }: Hop, co
   if (cookie !== undefined) set('Cookie', cookie)
   if (trusted) {
     const { basic_auth: basic, bearer_token: bearer } = options
-    if (basic) set('Authorization', `Basic ${Buffer.from(basic.reveal()).toString('base64')}`)
+    if (basic) set('Authorization', `Basic ${Buffer.from(`${basic.username}:${basic.password.reveal()}`).toString('base64')}`)
     if (bearer) set('Authorization', `Bearer ${bearer.reveal()}`)
     for (const [name, value] of Object.entries(options.secret_headers)) {
       const text = value.reveal()

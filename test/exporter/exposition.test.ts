@@ -99,6 +99,21 @@ describe('one target', () => {
     expect(Object.keys(well).filter((name) => name.startsWith('probe_failure_info'))).toEqual([])
   })
 
+  it('moves with its last run: another reason, fewer phases, another answer', async () => {
+    const { store, scrape } = setUp()
+    const role = (said: string) => [{ name: 'probe_test_role', value: 1, labels: { role: said } }]
+    const job = ran(store, { name: 'a' }, 'failed', { phases: [{ name: 'connect', ms: 1 }, { name: 'request', ms: 2 }], gauges: role('master') })
+    await scrape()
+    store.record(resultOf(job, 'failed', START + 10_000, {
+      phases: [{ name: 'connect', ms: 1 }], gauges: role('replica'), failure: { layer: 'connect', reason: 'timeout', code: 'connect_timeout', message: '' },
+    }))
+    const families = await scrape()
+    expect(valuesOf(families, 'probe_test_duration_seconds', 'phase')).toEqual({ connect: 0.001 })
+    expect(valuesOf(families, 'probe_test_role', 'role')).toEqual({ replica: 1 })
+    expect(valuesOf(families, 'probe_failure_info', 'layer', 'reason')).toEqual({ 'connect timeout': 1 })
+    expect(valuesOf(families, 'probe_failures_total', 'layer', 'reason')).toEqual({ 'connect refused': 1, 'connect timeout': 1 })
+  })
+
   it('says nothing of the target while the last run is unknown, and holds its health until the hold lapses', async () => {
     const { store, clock, scrape } = setUp()
     const job = ran(store, { name: 'a' }, 'failed')
@@ -370,19 +385,25 @@ describe('cost', () => {
     expect(exposition.work).toEqual({ jobs: 10_001, blocks: blocks + 3 })
   })
 
-  it('gives the event loop its turn after so many lines', async () => {
+  it('gives the event loop its turn after so many lines, while it renders, joins and streams', async () => {
     const { exposition } = fleet(500)
-    let turns = 0
+    const seen = [{ ...exposition.work }]
     let ended = false
     const turn = () => {
-      turns++
+      seen.push({ ...exposition.work })
       if (!ended) setImmediate(turn)
     }
     setImmediate(turn)
     const text = (await Array.fromAsync(exposition.render('text', { yieldEvery: 100 }))).join('')
     ended = true
-    // Every line is rendered, joined and streamed, so this is less than half of what is due.
-    expect(turns).toBeGreaterThan(text.split('\n').length / 100)
+    const most = (kind: 'jobs' | 'blocks') => Math.max(...seen.slice(1).map((work, index) => work[kind] - seen[index]![kind]))
+    const linesOfJob = text.split('\n').filter((line) => line.includes('probe="job-7"')).length
+    expect(most('jobs')).toBeGreaterThan(0)
+    expect(most('jobs')).toBeLessThanOrEqual(Math.ceil(100 / linesOfJob))
+    expect(most('blocks')).toBeGreaterThan(0)
+    expect(most('blocks')).toBeLessThanOrEqual(2)
+    const whileStreaming = seen.filter(({ blocks }) => blocks === exposition.work.blocks)
+    expect(whileStreaming.length).toBeGreaterThan(text.split('\n').length / 256)
   })
 
   it('never tears the series of one job, though results come in while scrapes render', async () => {

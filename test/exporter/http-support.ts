@@ -37,15 +37,20 @@ export const BEHIND_PROXY = { 'x-forwarded-for': '192.0.2.7' }
 
 const open = new Set<RunningServer>()
 
-/** Ends every server that a test has started. */
+const directories: ReturnType<typeof temporaryDirectory>[] = []
+
+/** Ends every server and removes every file that a test has made. */
 export async function closeAll(): Promise<void> {
   await Promise.all([...open].map((server) => server.close(0)))
   open.clear()
+  for (const directory of directories.splice(0)) directory.remove()
 }
 
 /** A new web-config file with this text, in a directory of its own. */
 export function webFile(text: string): string {
-  const file = join(temporaryDirectory().path, 'web.yml')
+  const directory = temporaryDirectory()
+  directories.push(directory)
+  const file = join(directory.path, 'web.yml')
   writeFileSync(file, text)
   return file
 }

@@ -1,11 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { redact } from '../../src/core/secrets.ts'
 import { alternativeNames } from '../../src/exporter/http-tls.ts'
 import { checkWebConfig, goDuration, readWebConfig } from '../../src/exporter/web-config.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { HASH, TOKEN, webFile } from './http-support.ts'
+import { closeAll, HASH, TOKEN, webFile } from './http-support.ts'
+
+afterEach(closeAll)
 
 const certificates = makeCertificates()
 const TLS = `tls_server_config:\n  cert_file: ${certificates.good.certFile}\n  key_file: ${certificates.good.keyFile}\n`

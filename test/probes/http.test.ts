@@ -37,6 +37,7 @@ const issuesOf = (entry: Record<string, unknown>) => readEntry(http, { name: 'it
 
 declarationContract(http)
 tcpProbeContract(http, (port) => ({ target: `http://127.0.0.1:${port}/` }))
+tcpProbeContract(http, (port) => ({ target: `https://127.0.0.1:${port}/` }))
 
 describe('http: a good page', () => {
   it('is asked for as it should be, and measured', async () => {
@@ -236,8 +237,9 @@ describe('http: answers that are none', () => {
     const head = await probe(await drip('HTTP/1.1 200 OK\r\nX-Long-Header: and so on and on and on\r\n'), { timeout: '250ms' })
     expect(head).toMatchObject(failed('request', 'timeout', 'request_timeout'))
     expect(head.phases.find(({ name }) => name === 'transfer')?.ms).toBeGreaterThan(100)
-    const body = await bytes((socket) => { socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx') })
-    expect(await probe(body, { timeout: '200ms' })).toMatchObject(failed('request', 'timeout', 'request_timeout'))
+    const body = await probe(await bytes((socket) => { socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx') }), { timeout: '200ms' })
+    expect(body).toMatchObject(failed('request', 'timeout', 'request_timeout'))
+    expect(body.gauges.map(({ name }) => name), 'what was reached is exported, once').toEqual(['probe_dns_lookup_time_seconds', 'probe_ip_protocol'])
   })
 
   it('says that a client certificate is wanted, with TLS 1.2 and 1.3', async () => {

@@ -25,9 +25,11 @@ export type HttpGauge = keyof typeof httpGauges
  */
 export function perHop<P extends string, C extends string>(probe: ProbeContext<P, HttpGauge, C>): { context: ProbeContext<P, HttpGauge, C>, restart(): void, flush(): void } {
   const held = new Map<string, Parameters<typeof probe.gauge>>()
+  let over = false
   const flush = () => {
+    if (over) return
+    over = true
     for (const gauge of held.values()) probe.gauge(...gauge)
-    held.clear()
   }
   probe.signal.addEventListener('abort', flush, { once: true })
   return {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { byteSize, pattern, secret } from '../../core/fields.ts'
-import { Secret } from '../../core/secrets.ts'
+import { taint } from '../../core/secrets.ts'
 import { dialFields } from './dial.ts'
 import { httpTarget } from './http-target.ts'
 import { checkTls, tlsFields } from './tls.ts'
@@ -39,8 +39,11 @@ export const httpOptions = z.strictObject({
   basic_auth: z.strictObject({
     username: z.string().refine((name) => !name.includes(':'), 'expected a user name without a colon'),
     password: secret(),
-    // One secret of both, so that the header is hidden too wherever a server echoes it.
-  }).transform(({ username, password }) => new Secret(`${username}:${password.reveal()}`)).describe('user name and password').optional(),
+  }).transform((auth) => {
+    // As the header carries it, so that it is hidden too where a server echoes it.
+    taint(`${auth.username}:${auth.password.reveal()}`)
+    return auth
+  }).describe('user name and password').optional(),
   bearer_token: secretValue().describe('token to send as Authorization: Bearer').optional(),
   body: z.string().describe('body of the request; give its Content-Type under headers').optional(),
   status: z.array(z.union([z.int().min(100).max(599), statusClass])).min(1).default(['2xx'])

@@ -1,0 +1,91 @@
+import { hashSync } from 'bcryptjs'
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { freePort, startProcess, temporaryDirectory } from './support/process.ts'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const home = temporaryDirectory()
+const installed = join(home.path, 'node_modules/curlew')
+const curlew = join(home.path, 'node_modules/.bin/curlew')
+
+// No registry answers there: what the package needs must be in it.
+const env = { ...process.env, npm_config_registry: 'http://127.0.0.1:9/', npm_config_cache: join(home.path, 'cache'), npm_config_fetch_retries: '0' }
+
+beforeAll(async () => {
+  const packed = await run('npm', ['pack', '--pack-destination', home.path], root)
+  if (packed.code !== 0) throw new Error(packed.stderr)
+  const [tarball] = readdirSync(home.path).filter((name) => name.endsWith('.tgz'))
+  writeFileSync(join(home.path, 'package.json'), '{ "private": true }')
+  const install = await run('npm', ['install', '--omit=dev', `./${tarball ?? ''}`], home.path)
+  if (install.code !== 0) throw new Error(install.stderr)
+}, 60_000)
+
+afterAll(() => home.remove())
+
+describe('the packed package', () => {
+  it('brings the bundle and nothing else of the checkout', () => {
+    expect(readdirSync(installed).sort()).toEqual(expect.arrayContaining(['LICENSE', 'bin', 'dist', 'package.json']))
+    expect(readdirSync(installed)).not.toEqual(expect.arrayContaining(['src']))
+    expect(readdirSync(join(home.path, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['curlew'])
+  })
+
+  it('states the licence of everything bundled', () => {
+    const text = readFileSync(join(installed, 'dist/THIRD-PARTY-LICENSES.txt'), 'utf8')
+    for (const name of ['express', 'ioredis', 'prom-client', 'zod']) expect(text).toContain(`${name} `)
+  })
+
+  it('prints its version', async () => {
+    const { version } = z.object({ version: z.string() }).parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
+    expect(await run(curlew, ['--version'])).toEqual({ code: 0, stdout: `curlew ${version}\n`, stderr: '' })
+  })
+
+  it('checks a TCP port', async () => {
+    const server = createServer((socket) => socket.end())
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    try {
+      const { port } = server.address() as AddressInfo // safe: it listens on TCP
+      const open = await run(curlew, ['check', `tcp://127.0.0.1:${port}`, '-o', 'json'])
+      expect({ code: open.code, status: statusOf(open.stdout) }).toEqual({ code: 0, status: 'ok' })
+    } finally {
+      await new Promise((resolve) => server.close(resolve))
+    }
+    const closed = await run(curlew, ['check', `tcp://127.0.0.1:${await freePort()}`, '-o', 'json'])
+    expect({ code: closed.code, status: statusOf(closed.stdout) }).toEqual({ code: 1, status: 'failed' })
+  })
+
+  it('serves, and its worker thread for passwords starts from the bundle', async () => {
+    const port = await freePort()
+    const config = join(home.path, 'curlew.yaml')
+    writeFileSync(config, `probes: [{ name: itself, type: tcp, target: '127.0.0.1:${port}' }]\n`)
+    const webConfig = join(home.path, 'web.yaml')
+    writeFileSync(webConfig, `basic_auth_users:\n  someone: ${hashSync('a password', 4)}\n`)
+    const url = `http://127.0.0.1:${port}/metrics`
+    const get = (password: string) => fetch(url, { headers: { authorization: `Basic ${btoa(`someone:${password}`)}` }, signal: AbortSignal.timeout(5_000) })
+    const server = await startProcess(curlew, ['serve', '-c', config, '--web.listen-address', `127.0.0.1:${port}`, '--web.config.file', webConfig], {
+      env, ready: () => fetch(url).then((answer) => answer.status === 401, () => false),
+    })
+    try {
+      const answer = await get('a password')
+      expect(answer.status).toBe(200)
+      expect(await answer.text()).toContain('curlew_build_info')
+      expect((await get('another')).status).toBe(401)
+    } finally {
+      await server.stop()
+    }
+  })
+})
+
+function run(command: string, args: readonly string[], cwd = home.path): Promise<{ code: number | string, stdout: string, stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(command, args, { cwd, env, timeout: 30_000 }, (error, stdout, stderr) => resolve({ code: error ? error.code ?? 'killed' : 0, stdout, stderr }))
+  })
+}
+
+function statusOf(json: string): string {
+  return z.object({ status: z.string() }).parse(JSON.parse(json)).status
+}
