@@ -7,6 +7,7 @@ const suite = (name: string, include: string[], exclude: string[] = []) => ({
 
 export default defineConfig({
   test: {
+    globalSetup: ['test/support/global-setup.ts'],
     projects: [
       suite('unit', ['test/**/*.test.ts'], ['test/**/*.servers.test.ts', 'test/**/*.e2e.test.ts']),
       suite('servers', ['test/**/*.servers.test.ts']),

@@ -20,6 +20,7 @@ const PACKAGES: readonly Package[] = [
   { name: 'bind9', why: 'the dns probe: SERVFAIL, zones with an SOA', commands: ['named'], version: ['named', '-v'] },
   { name: 'dnsmasq-base', why: 'the dns probe: a forwarder', commands: ['dnsmasq'], version: ['dnsmasq', '--version'] },
   { name: 'prometheus', why: 'a real scrape, and promtool for what /metrics prints', commands: ['prometheus', 'promtool'], version: ['prometheus', '--version'] },
+  { name: 'iproute2', why: 'network namespaces, as machines of their own', commands: ['ip'], version: ['ip', '-V'] },
   { name: 'openssl', why: 'certificates made on the fly', commands: ['openssl'], version: ['openssl', 'version'] },
 ]
 
@@ -73,7 +74,11 @@ function install(packages: readonly Package[]): void {
   const names = packages.map(({ name }) => name)
   console.log(`installing ${names.join(', ')}`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const apt = (...args: string[]) => spawnSync('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0
+  const apt = (...args: string[]) => {
+    const { status, stderr } = spawnSync('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], { env, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' })
+    if (status !== 0) console.error(stderr.trimEnd())
+    return status === 0
+  }
   withoutServices(() => {
     const ok = apt('update') && apt('install', '-y', '--no-install-recommends', ...names)
     // One package that cannot be had must not keep the others away.

@@ -12,6 +12,8 @@ interface Episode {
   readonly asked: Map<string, { readonly times: number, readonly after: number | undefined }>
   /** Wall clock, ms: until when dependencies are waited for. */
   readonly until: number
+  /** Wall clock, ms: start of the failed run that made the job unhealthy. */
+  readonly turnedAt: number
 }
 
 export interface RootCauses {
@@ -42,16 +44,20 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
     return dependency.target === undefined ? all : all.filter((state) => state.job.target === dependency.target)
   }
 
-  /** What one dependency says of a job that has failed since `since`. */
-  function verdict(dependency: Job['dependsOn'][number], since: number): 'explains' | 'no' | { readonly waitFor: readonly JobState[] } {
+  /**
+   * What one dependency says of a job that has failed since `since` and was unhealthy with the run of `turnedAt`. A good
+   * answer clears the dependency only when it is younger than that run: the first failure of a streak may have been chance.
+   */
+  function verdict(dependency: Job['dependsOn'][number], since: number, turnedAt: number): 'explains' | 'no' | { readonly waitFor: readonly JobState[] } {
     const targets = targetsOf(dependency)
     const waitFor: JobState[] = []
     for (const target of targets) {
-      const fresh = target.last !== undefined && target.last.startedAt >= since
-      if (!fresh) waitFor.push(target)
-      else if (target.last?.status !== 'failed') return 'no'
+      const { last, health, cause } = target
+      const failed = last?.status === 'failed'
+      if (!last || last.startedAt < (failed ? since : turnedAt)) waitFor.push(target)
+      else if (!failed) return 'no'
       // Failing, but its threshold has not damped it into unhealthy yet; or broken too, and its own root still open.
-      else if (target.health.healthy !== false || target.cause.kind === 'pending') waitFor.push(target)
+      else if (health.healthy !== false || cause.kind === 'pending') waitFor.push(target)
     }
     if (waitFor.length > 0) return { waitFor }
     return targets.length > 0 ? 'explains' : 'no'
@@ -60,22 +66,23 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
   function evaluate(state: JobState) {
     const since = state.health.failingSince ?? state.last?.startedAt ?? 0
     const local = state.job.dependsOn.filter((dependency) => !dependency.remote)
+    const turnedAt = episodes.get(state.job.id)?.turnedAt ?? state.last?.startedAt ?? 0
     const waitFor: JobState[] = []
     for (const dependency of local) {
-      const said = verdict(dependency, since)
+      const said = verdict(dependency, since, turnedAt)
       if (said === 'no') continue
       if (said === 'explains') return explain(state, targetsOf(dependency))
       waitFor.push(...said.waitFor)
     }
-    const episode = episodes.get(state.job.id) ?? begin(state, waitFor)
+    const episode = episodes.get(state.job.id) ?? begin(state, turnedAt, waitFor)
     if (waitFor.length === 0 || Date.now() > episode.until) return set(state, { kind: 'root' })
     set(state, { kind: 'pending' })
     for (const target of waitFor) ask(episode, target)
   }
 
-  function begin(state: JobState, waitFor: readonly JobState[]): Episode {
+  function begin(state: JobState, turnedAt: number, waitFor: readonly JobState[]): Episode {
     const longest = Math.max(0, ...waitFor.map(({ job }) => job.timeoutMs * job.failureThreshold))
-    const episode: Episode = { asked: new Map(), until: Date.now() + longest + GRACE_MS }
+    const episode: Episode = { asked: new Map(), until: Date.now() + longest + GRACE_MS, turnedAt }
     episodes.set(state.job.id, episode)
     return episode
   }

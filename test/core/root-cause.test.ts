@@ -125,6 +125,21 @@ it('accuses a job whose dependency answers well', () => {
   expect(w.cause(redis)).toEqual({ kind: 'root' })
 })
 
+it('does not take a good answer from before it was unhealthy for an acquittal of the dependency', () => {
+  const w = world([dns, redis])
+  w.has(redis, 'ok')
+  w.later(5_000)
+  // A chance failure, then a good answer of the dependency, then the outage of both.
+  w.has(redis, 'failed')
+  w.later(1_000)
+  w.has(dns, 'ok')
+  w.later(4_000)
+  for (let run = 0; run < 2; run++) { w.has(redis, 'failed'); w.later(5_000) }
+  expect(w.cause(redis)).toEqual({ kind: 'pending' })
+  for (let run = 0; run < 3; run++) w.has(dns, 'failed', Date.now() + run)
+  expect(w.cause(redis)).toMatchObject({ kind: 'explained' })
+})
+
 it('does not let an unknown dependency explain anything', () => {
   const w = world([dns, redis])
   w.has(redis, 'failed')

@@ -65,7 +65,7 @@ describe('a running Curlew', () => {
     const one = await curlew.get(`/api/v1/probes/${list.probes[0]!.id}`)
     expect(one.status).toBe(200)
     const page = await curlew.get('/', { headers: { accept: 'text/html' } })
-    expect(page.text).toContain('connect/refused')
+    expect(page.text).toContain('connect / refused')
   })
 
   const runs = async (probe: string, port: number, result: string) => await curlew.value(`probe_runs_total{${labels(probe, port)},result="${result}"}`) ?? -1

@@ -6,8 +6,8 @@ const LAUNCHER = join(import.meta.dirname, '..', '..', 'bin', 'curlew.js')
 
 /** The environment without anything that would change what Curlew does. */
 function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const { PATH, HOME, TMPDIR } = process.env
-  return { PATH, HOME, TMPDIR, LANG: 'C.UTF-8', ...env }
+  const { PATH, HOME, TMPDIR, CURLEW_TEST_RUN } = process.env
+  return { PATH, HOME, TMPDIR, CURLEW_TEST_RUN, LANG: 'C.UTF-8', ...env }
 }
 
 export interface Ran {
