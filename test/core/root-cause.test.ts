@@ -100,12 +100,26 @@ describe('redis every 5 s on dns every 60 s', () => {
     expect(w.cause(redis).kind).toBe('explained')
   })
 
-  it('accuses redis when it still fails after dns is back', () => {
+  it('accuses redis when it still fails after dns is back, once dns is known to be well at that time', () => {
+    const w = explained()
+    w.has(dns, 'ok')
+    w.later(100)
+    w.asked.length = 0
+    w.has(redis, 'failed')
+    expect(w.cause(redis)).toEqual({ kind: 'pending' })
+    expect(w.asked).toEqual(['dns'])
+    w.later(10)
+    w.has(dns, 'ok')
+    expect(w.cause(redis)).toEqual({ kind: 'root' })
+  })
+
+  it('does not accuse redis when dns was back for one run only', () => {
     const w = explained()
     w.has(dns, 'ok')
     w.later(100)
     w.has(redis, 'failed')
-    expect(w.cause(redis)).toEqual({ kind: 'root' })
+    for (let run = 0; run < 3; run++) { w.later(10); w.has(dns, 'failed') }
+    expect(w.cause(redis)).toMatchObject({ kind: 'explained' })
   })
 
   it('keeps the root through an unknown run of either', () => {

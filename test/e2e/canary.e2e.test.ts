@@ -49,6 +49,7 @@ it('no planted secret comes out anywhere', async () => {
     `  - { name: sasl, type: memcached, target: "127.0.0.1:${parrot.port}", username: u, password: ${CANARIES.sasl} }`,
     `  - { name: web, type: http, target: "http://u:${CANARIES.basic}@127.0.0.1:${web}/x?token=\${CANARY_QUERY}", secret_headers: { X-Api-Key: ${CANARIES.header} } }`,
     `  - { name: bearer, type: http, target: "http://127.0.0.1:${web}/", bearer_token: ${CANARIES.bearer}, body_matches: ["nothing like it"], status: [500] }`,
+    `  - { name: quoted, type: tcp, target: "127.0.0.1:${parrot.port}", send: "\${CANARY_ENV}", expect: nothing like it }`,
   ]
   const config = write('curlew.yaml', `${probes.join('\n')}\n`)
   const webConfig = write('web.yaml', `basic_auth_users: { admin: "${bcrypt.hashSync(CANARIES.web, 4)}" }\nbearer_tokens:\n  - { name: t, token: ${CANARIES.token}, scopes: [read, operate] }\n`)
@@ -58,13 +59,13 @@ it('no planted secret comes out anywhere', async () => {
   const curlew = await serveCurlew(['-c', config, '--web.config.file', webConfig, '--log.level', 'debug'], { env })
   cleanups.push(() => curlew.stop('SIGKILL'))
   const headers = { authorization: `Bearer ${CANARIES.token}` }
-  await eventually(async () => (await curlew.get('/metrics', { headers })).text.split('\n').filter((line) => /^probe_runs_total\{.*result="(failed|unknown)"\} [1-9]/.test(line)).length >= 7, 10_000, 'every probe has failed')
+  await eventually(async () => (await curlew.get('/metrics', { headers })).text.split('\n').filter((line) => /^probe_runs_total\{.*result="(failed|unknown)"\} [1-9]/.test(line)).length >= 8, 10_000, 'every probe has failed')
   for (const path of ['/metrics', '/config', '/', '/api/v1/probes', '/-/healthy', '/-/ready', '/nowhere', '/api/v1/probes/000000000000']) {
     const { text, headers: answered } = await curlew.get(path, { headers })
     seen[path] = text + JSON.stringify([...answered])
   }
   const { probes: list } = JSON.parse((await curlew.get('/api/v1/probes', { headers })).text) as { probes: { id: string }[] }
-  expect(list).toHaveLength(7)
+  expect(list).toHaveLength(8)
   for (const { id } of list) seen[`/api/v1/probes/${id}`] = (await curlew.get(`/api/v1/probes/${id}`, { headers })).text
   seen['openmetrics'] = (await curlew.get('/metrics', { headers: { ...headers, accept: 'application/openmetrics-text' } })).text
   seen['refused'] = (await curlew.get('/config', { headers: { authorization: `Basic ${Buffer.from(`admin:${CANARIES.argv}`).toString('base64')}` } })).text
