@@ -12,7 +12,7 @@ interface Property {
   readonly anyOf?: readonly Property[]
   readonly items?: Property
   readonly enum?: readonly unknown[]
-  readonly const?: unknown
+  readonly const?: string | number | boolean | null
   readonly default?: unknown
   readonly description?: string
   readonly pattern?: string

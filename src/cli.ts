@@ -43,7 +43,7 @@ export async function main(argv: readonly string[]): Promise<never> {
     onHangup: (listener) => hangups.push(listener),
   }
   // A reader that has seen enough (`curlew schema | head`) is no error.
-  process.stdout.on('error', (error) => process.exit('code' in error && error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
+  process.stdout.on('error', (error: Error) => process.exit('code' in error && error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
   const code = await run(argv, io)
   // What is written to a pipe is written asynchronously; the exit would cut it off.
   for (const stream of [process.stdout, process.stderr]) if (stream.writableLength > 0) await new Promise((resolve) => stream.write('', resolve))

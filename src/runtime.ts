@@ -173,8 +173,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
   }
 
   function discover() {
-    const types = new Map(probeTypes.map((type) => [type.type, type]))
-    const found = discoveredJobs(discoverLocal({ nameServers: types.get('dns')?.defaultTargets?.() ?? [], listeners: localListeners(), ownUrl }))
+    const found = discoveredJobs(discoverLocal({ listeners: localListeners(), ownUrl }))
     // What has gone away is just what a person wants to hear of: it stays.
     const before = sources.get('local') ?? []
     apply('local', [...before, ...found.filter((job) => !before.some((old) => old.id === job.id))])

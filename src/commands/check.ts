@@ -90,8 +90,7 @@ function fromConfig(flag: string | undefined, names: readonly string[], io: Io) 
   const path = findConfig(flag, io)
   if (path === undefined) {
     if (names.length > 0) throw new UsageError(`${names.join(', ')}: there is no config file that could name it; name one with -c, or give a URL such as redis://host`)
-    const nameServers = probeTypes.find(({ type }) => type === 'dns')?.defaultTargets?.() ?? []
-    return { jobs: discoveredJobs(discoverLocal({ nameServers, listeners: localListeners(), ownUrl: undefined })), instance: instanceId(undefined), concurrency: 50, lateBoundMs: 500 }
+    return { jobs: discoveredJobs(discoverLocal({ listeners: localListeners(), ownUrl: undefined })), instance: instanceId(undefined), concurrency: 50, lateBoundMs: 500 }
   }
   const loaded = loadChecked(path)
   if (!loaded.config) throw new ConfigError(loaded.errors)

@@ -52,10 +52,7 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
     reload: runtime.reload,
     webConfigFile: values['web.config.file'],
     log: (severity, message, fields) => log[severity](fields ?? {}, message),
-  }, listen).catch((error: unknown) => {
-    // A bad web-config or an address that cannot be had: the message is for a person.
-    throw new UsageError(error instanceof Error ? error.message : String(error))
-  })
+  }, listen)
   io.onHangup(() => void runtime.reload()) // never rejects
   const scheme = server.tls ? 'https' : 'http'
   const host = listen.host === undefined || ['0.0.0.0', '::'].includes(listen.host) ? '127.0.0.1' : listen.host.includes(':') ? `[${listen.host}]` : listen.host

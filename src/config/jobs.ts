@@ -135,7 +135,7 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
     const raw = { ...overlay, ...optionsRaw, target: overlay['target'] }
     const result = type.options.safeParse(raw)
     if (result.success) {
-      parsed.push({ options: result.data as { target: Target }, raw, path }) // safe: every type's options have a target that parses to a Target
+      parsed.push({ options: result.data, raw, path })
       continue
     }
     for (const issue of result.error.issues.flatMap(flatten)) {
@@ -175,7 +175,7 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
 
 function secretPaths(value: unknown, path: PropertyKey[]): PropertyKey[][] {
   if (value instanceof Secret) return [path]
-  if (typeof value !== 'object' || value === null) return []
+  if (typeof value !== 'object' || value === null || !(Array.isArray(value) || value.constructor === Object)) return []
   return Object.entries(value).flatMap(([key, inner]) => secretPaths(inner, [...path, key]))
 }
 

@@ -160,7 +160,8 @@ function readOne(
     return { ...nothing, name, dependsOn }
   }
 
-  const entry = { ...defaultsFor(raw, top), ...raw, labels: isMapping(raw['labels']) || raw['labels'] === undefined ? { ...top.labels, ...raw['labels'] as object | undefined } : raw['labels'] }
+  const own = raw['labels'] ?? {}
+  const entry = { ...defaultsFor(raw, top), ...raw, labels: isMapping(own) ? { ...top.labels, ...own } : own }
   let read = readEntry(type, entry)
   const texts = textsFor(document, path, read.issues)
   if (texts.length > 0) read = readEntry(type, texts.reduce<Record<string, unknown>>((changed, { path: at, text }) => withValue(changed, at, text), entry))

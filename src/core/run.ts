@@ -28,6 +28,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   const startedAt = Date.now()
   const start = performance.now()
   let expired = false
+  let over = false
   let layer: Layer = 'prober'
   /** The phase that runs: at an abort the run ends before the phase's own `finally`. */
   let open: { readonly name: string, readonly began: number } | undefined
@@ -64,7 +65,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
       throw new ProbeFailure(code, message)
     },
     gauge(name, value, labels) {
-      gauges.push(labels ? { name, value, labels } : { name, value })
+      // What a probe still does after its run has ended belongs to no result.
+      if (!over) gauges.push(labels ? { name, value, labels } : { name, value })
     },
   }
 
@@ -82,6 +84,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, error)
     else if (explained.unmapped) options.onOddity?.('unmapped', job, error)
   } finally {
+    over = true
     endPhase()
     clearTimeout(timer)
     options.signal.removeEventListener('abort', abort)

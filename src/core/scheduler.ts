@@ -98,8 +98,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   function arm(entry: Entry) {
     const now = performance.now()
-    options.onNext(entry.job.id, Date.now() + entry.dueAt - now)
+    // A run that still waits for a place is the next one: whoever looks at its time sees that it is late.
+    if (entry.waitingSince === undefined) announce(entry)
     wheel.set(entry.job.id, 'cron' in entry.job.schedule && !entry.first ? Math.min(entry.dueAt, now + CRON_RECHECK_MS) : entry.dueAt)
+  }
+
+  function announce(entry: Entry) {
+    options.onNext(entry.job.id, Date.now() + entry.dueAt - performance.now())
   }
 
   function enqueue(entry: Entry, dueAt: number) {
@@ -122,6 +127,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const { job } = entry
     options.onLag(Math.max(0, performance.now() - (entry.waitingSince ?? 0)) / 1000)
     entry.waitingSince = undefined
+    announce(entry)
     const controller = new AbortController()
     entry.running = controller
     const flight = options.run(job, controller.signal).then((result) => {

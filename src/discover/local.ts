@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /** An entry as it would stand under `probes:`. */
-export type FoundEntry = Readonly<Record<string, unknown>> & { readonly name: string, readonly type: string, readonly targets: readonly string[] }
+export type FoundEntry = Readonly<Record<string, unknown>> & { readonly name: string, readonly type: string }
 
 export interface Listener {
   /** Where to reach it from this machine: `127.0.0.1` or `::1`, or the loopback address it is bound to. */
@@ -41,9 +41,9 @@ const KINDS: readonly Kind[] = [
 const MOST_LISTENERS = 50
 
 /** Entries for what this machine shows without reaching beyond it: read-only, at 60 s. */
-export function discoverLocal({ nameServers, listeners, ownUrl }: { readonly nameServers: readonly string[], readonly listeners: readonly Listener[], readonly ownUrl: string | undefined }): FoundEntry[] {
-  const entries: FoundEntry[] = []
-  if (nameServers.length > 0) entries.push({ ...COMMON, name: 'resolv-conf', type: 'dns', targets: nameServers, query: 'localhost.', record: 'A', rcode: 'any', min_answers: 0 })
+export function discoverLocal({ listeners, ownUrl }: { readonly listeners: readonly Listener[], readonly ownUrl: string | undefined }): FoundEntry[] {
+  // Without a target the probe asks every server of resolv.conf; any answer counts, and every server knows localhost.
+  const entries: FoundEntry[] = [{ ...COMMON, name: 'resolv-conf', type: 'dns', query: 'localhost.', record: 'A', rcode: 'any', min_answers: 0 }]
   for (const kind of KINDS) {
     const found = listeners
       .filter((listener) => kindOf(listener) === kind)

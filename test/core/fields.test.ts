@@ -40,7 +40,7 @@ describe('endpoints', () => {
     fc.assert(fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain()), fc.integer({ min: 1, max: 65_535 }), (host, port) => {
       const canonical = canonicalHost(host)
       fc.pre(canonical !== undefined)
-      const endpoint = new Endpoint(canonical!, port)
+      const endpoint = new Endpoint(canonical, port)
       expect(String(parseEndpoint(String(endpoint), undefined))).toBe(String(endpoint))
     }))
   })

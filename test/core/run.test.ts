@@ -90,6 +90,13 @@ describe('time', () => {
     expect(seen!.aborted).toBe(true)
   })
 
+  it('takes no gauge from a probe that goes on after its run', async () => {
+    let late: ProbeContext | undefined
+    const result = await runJob(job(async (probe) => { late = probe; await probe.phase('request', () => new Promise(() => {})) }), base)
+    late!.gauge('probe_test_late', 1)
+    expect(result.gauges).toEqual([])
+  })
+
   it('adds up a phase that is entered twice', async () => {
     const result = await runJob(job(async (probe) => {
       await probe.phase('request', () => sleep(10))

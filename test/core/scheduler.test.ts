@@ -101,6 +101,17 @@ it('holds to the cap, in the order in which the jobs were due', async () => {
   expect(starts).toHaveLength(3)
 })
 
+it('leaves the time of a run that waits for a place where it was, so that it shows as late', async () => {
+  const { scheduler, next } = harness({ hang: true, concurrency: 1 })
+  const [first, second] = ['a', 'b'].map((name) => testJob({ name }))
+  scheduler.put(first!, 0)
+  await vi.advanceTimersByTimeAsync(20)
+  scheduler.put(second!, 0)
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(next.get(second!.id)).toBeLessThan(Date.now() - 50_000)
+  expect(next.get(first!.id)).toBeGreaterThan(Date.now())
+})
+
 it('counts the runs that it slept through, and does not catch up with a burst', async () => {
   const { scheduler, of, skips } = harness()
   const job = testJob({ name: 'a' })

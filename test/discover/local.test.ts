@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { discoverLocal, localListeners, type Listener } from '../../src/discover/local.ts'
 
 const listener = (port: number, process?: string, host = '127.0.0.1'): Listener => ({ host, port, process })
-const found = (listeners: Listener[], ownUrl?: string) => discoverLocal({ nameServers: [], listeners, ownUrl })
+const found = (listeners: Listener[], ownUrl?: string) => discoverLocal({ listeners, ownUrl }).slice(1)
 
 describe('what is probed without a config', () => {
   it('is read-only, at 60 s, one question to each name server, and ourselves', () => {
-    const entries = discoverLocal({ nameServers: ['10.0.0.53', '::1'], listeners: [listener(6379, 'redis-server'), listener(11_211, 'memcached'), listener(80, 'nginx')], ownUrl: 'http://127.0.0.1:9797/-/healthy' })
+    const entries = discoverLocal({ listeners: [listener(6379, 'redis-server'), listener(11_211, 'memcached'), listener(80, 'nginx')], ownUrl: 'http://127.0.0.1:9797/-/healthy' })
     expect(entries.map(({ name, targets }) => [name, targets])).toEqual([
-      ['resolv-conf', ['10.0.0.53', '::1']], ['local-redis', ['127.0.0.1:6379']], ['local-memcached', ['127.0.0.1:11211']],
+      ['resolv-conf', undefined], ['local-redis', ['127.0.0.1:6379']], ['local-memcached', ['127.0.0.1:11211']],
       ['local-http', ['http://127.0.0.1:80/']], ['curlew', ['http://127.0.0.1:9797/-/healthy']],
     ])
     for (const entry of entries) expect(entry).toMatchObject({ every: '60s', mode: 'read-only' })
@@ -36,7 +36,7 @@ describe('what is probed without a config', () => {
   })
 
   it('writes IPv6 addresses in brackets', () => {
-    expect(found([listener(6379, 'redis-server', '::1')])[0]!.targets).toEqual(['[::1]:6379'])
+    expect(found([listener(6379, 'redis-server', '::1')])[0]!['targets']).toEqual(['[::1]:6379'])
   })
 })
 

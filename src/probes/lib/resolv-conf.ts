@@ -64,6 +64,8 @@ export function parseResolvConf(text: string, localDomain?: string): ResolvConf 
           timeout = bounded(option, 'timeout', 1, MAX_TIMEOUT_S) ?? timeout
           attempts = bounded(option, 'attempts', 1, MAX_ATTEMPTS) ?? attempts
         }
+        break
+      default:
     }
   }
   return { servers, search: search.slice(0, MAX_SEARCH).map(bare), ndots, timeoutMs: timeout * 1_000, attempts }

@@ -111,7 +111,7 @@ async function askAll(
   { timeoutMs, attempts }: ResolverSystem, { signal, deadline = Infinity }: ResolveOptions,
 ): Promise<Outcome> {
   let error: Outcome | undefined
-  let noNetwork: unknown
+  let noNetwork: Error | undefined
   for (let round = 1; round <= attempts && !error; round++) {
     for (const [index, server] of [...servers].entries()) {
       const now = performance.now()
@@ -131,7 +131,7 @@ async function askAll(
 
 /** Asks one server for all families at once and makes one outcome of what comes. */
 async function askServer(
-  server: Server, name: string, families: readonly Family[], { signal, giveUpAt }: Waiting, onNoNetwork: (error: unknown) => void,
+  server: Server, name: string, families: readonly Family[], { signal, giveUpAt }: Waiting, onNoNetwork: (error: Error) => void,
 ): Promise<Outcome> {
   const enough = new AbortController()
   let grace: NodeJS.Timeout | undefined
@@ -183,13 +183,13 @@ function judge({ rcode, answers, counts, authoritative, recursionAvailable }: Me
 }
 
 /** What a question without a usable answer says of the server. Throws what says something of this machine instead. */
-function excuse(error: unknown, server: Server, onNoNetwork: (error: unknown) => void): Reply {
+function excuse(error: unknown, server: Server, onNoNetwork: (error: Error) => void): Reply {
   if (error instanceof ProbeFailure) {
     // Packets that answer another question may be anybody's: of this server nothing was heard.
     return error.code === 'dns_garbage' ? { kind: 'error', why: `name server ${serverName(server)}: ${error.message}` } : { kind: 'silent' }
   }
   const { status, failure } = explain(error, 'resolve', {})
-  if (failure.code === 'prober_no_network') onNoNetwork(error)
+  if (failure.code === 'prober_no_network' && error instanceof Error) onNoNetwork(error)
   else if (status === 'unknown') throw error
   return { kind: 'silent' }
 }
