@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -8,6 +8,8 @@ import { join } from 'node:path'
  */
 export default function setup() {
   const directory = mkdtempSync(join(tmpdir(), 'curlew-tests-'))
+  // Servers that run as another user go through it to directories of their own.
+  chmodSync(directory, 0o711)
   const before = process.env['TMPDIR']
   process.env['TMPDIR'] = directory
   const mark = `CURLEW_TEST_RUN=${directory}`
