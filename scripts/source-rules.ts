@@ -7,6 +7,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'log.ts': ['core'],
   'children.ts': ['core'],
   'round.ts': ['core'],
+  'each.ts': ['core', 'probes/lib/resolve.ts'],
   words: ['core'],
   probes: ['core', 'children.ts'],
   report: ['core', 'words'],
@@ -15,8 +16,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   exporter: ['core', 'words', 'log.ts'],
   notify: ['core/fields.ts'],
   config: ['core', 'probes/index.ts'],
-  'runtime.ts': ['core', 'words', 'children.ts', 'log.ts', 'config', 'probes/index.ts', 'discover', 'diagnose', 'exporter', 'notify'],
-  commands: ['core', 'words', 'log.ts', 'config', 'probes/index.ts', 'report', 'discover', 'exporter/server.ts', 'exporter/web-config.ts', 'round.ts', 'runtime.ts'],
+  'runtime.ts': ['core', 'words', 'children.ts', 'log.ts', 'config', 'probes/index.ts', 'each.ts', 'discover', 'diagnose', 'exporter', 'notify'],
+  commands: ['core', 'words', 'log.ts', 'config', 'probes/index.ts', 'report', 'discover', 'exporter/server.ts', 'exporter/web-config.ts', 'each.ts', 'round.ts', 'runtime.ts'],
   'cli.ts': ['commands', 'core'],
 }
 

@@ -10,6 +10,7 @@ import { runJob } from './core/run.ts'
 import { createScheduler } from './core/scheduler.ts'
 import { createStore, type Store } from './core/store.ts'
 import { VERSION } from './core/version.ts'
+import { createExpander } from './each.ts'
 import { discoverLocal, localListeners, type FoundEntry } from './discover/local.ts'
 import { createExposition, type Exposition } from './exporter/exposition.ts'
 import { seriesOf } from './exporter/families.ts'
@@ -131,7 +132,8 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
   const sources = new Map<string, readonly Job[]>()
 
   function apply(source: string, jobs: readonly Job[]) {
-    sources.set(source, jobs)
+    if (jobs.length === 0) sources.delete(source)
+    else sources.set(source, jobs)
     const wanted = new Map<string, Job>()
     for (const job of [...sources.values()].flat()) if (!wanted.has(job.id)) wanted.set(job.id, job)
     for (const { job } of [...store.all()]) {
@@ -148,6 +150,8 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
     rootCauses.changed()
   }
 
+  const expander = createExpander(apply, ({ name, target }, found) => log.warn({ probe: name, target, found }, 'more addresses than targets are made of'))
+
   function load(path: string): Reloaded {
     const loaded = loadChecked(path)
     checksum = loaded.checksum
@@ -156,7 +160,8 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       return { ok: false, errors: loaded.errors }
     }
     config = loaded.config
-    apply('config', config.jobs)
+    apply('config', config.jobs.filter((job) => !job.each))
+    expander.set(config.jobs.filter((job) => job.each))
     metrics.reloaded(true, Date.now())
     return { ok: true }
   }
@@ -218,6 +223,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
     async stop(withinMs) {
       ready = false
       for (const timer of timers) clearInterval(timer)
+      expander.stop()
       await scheduler.stop(withinMs)
       loop.stop()
     },

@@ -4,6 +4,7 @@ import { nearest, readEntry } from '../config/jobs.ts'
 import { parseDuration } from '../core/fields.ts'
 import { jobName, type Job } from '../core/probe.ts'
 import { taint } from '../core/secrets.ts'
+import { expanded } from '../each.ts'
 import { discoverLocal, localListeners } from '../discover/local.ts'
 import { probeTypes } from '../probes/index.ts'
 import { jsonReport } from '../report/json.ts'
@@ -58,7 +59,7 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   const names = positionals.filter((word) => !word.includes('://'))
   const configured = names.length > 0 || urls.length === 0 ? fromConfig(values.config, names, io) : undefined
   const unique = new Map([...configured?.jobs ?? [], ...urls.map((url) => fromUrl(url, timeoutMs, password))].map((job) => [job.id, job]))
-  const jobs = [...unique.values()]
+  const jobs = await expanded([...unique.values()], io.signal)
   if (jobs.length === 0) throw new UsageError('nothing to probe')
 
   const until = performance.now() + waitMs

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { Dependency, Job, Limit, ProbeType, Target } from '../core/probe.ts'
 import { Secret } from '../core/secrets.ts'
@@ -35,8 +36,15 @@ const DEFAULT_EVERY_MS = 30_000
 const DEFAULT_TIMEOUT_MS = 5_000
 const MINUTE_MS = 60_000
 
+/** What every type's options parse to, as far as a job is concerned. */
+interface Options {
+  readonly target: Target
+  readonly addresses?: unknown
+  readonly ip_protocol?: unknown
+}
+
 /** Builds the job of one entry and one target from options that the type's schema has parsed; `raw` is what it parsed. */
-function buildJob(type: ProbeType, common: Common, options: { readonly target: Target }, raw: object, discovered: boolean): Job {
+function buildJob(type: ProbeType, common: Common, options: Options, raw: object, discovered: boolean): Job {
   const target = String(options.target)
   const schedule = common.cron !== undefined
     ? { cron: common.cron, timezone: common.timezone, runAtStart: common.run_at_start ?? true }
@@ -63,9 +71,22 @@ function buildJob(type: ProbeType, common: Common, options: { readonly target: T
     ...about,
     phases: type.phases,
     codes: type.codes,
+    each: eachOf(options, (pinned) => buildJob(type, common, pinned, { ...raw, target }, discovered)),
     // Of the raw options: a changed password or query counts too, and only the hash is kept.
     fingerprint: createHash('sha256').update(JSON.stringify([about, raw])).digest('hex'),
     run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
+  }
+}
+
+/** How to make the jobs of single addresses, where the options ask for them and the host is a name. */
+function eachOf(options: Options, build: (pinned: Options) => Job): Job['each'] {
+  const { target, addresses, ip_protocol: wanted } = options
+  const { host } = target
+  if (addresses !== 'each' || host === undefined || isIP(host) !== 0 || !target.at || target.ip !== undefined) return undefined
+  return {
+    host,
+    ipProtocol: wanted === 'ip4' || wanted === 'ip6' ? wanted : 'any',
+    at: (ip) => build({ ...options, target: target.at?.(ip) ?? target }),
   }
 }
 
@@ -118,7 +139,7 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
   if (places.length === 0 && targets === undefined && target === undefined) issues.push({ path: [], message: `expected target or targets` })
   else if (Array.isArray(targets) && targets.length === 0) issues.push({ path: ['targets'], message: 'expected at least one target' })
 
-  const parsed: { options: { target: Target }, raw: object, path: readonly PropertyKey[] }[] = []
+  const parsed: { options: Options, raw: object, path: readonly PropertyKey[] }[] = []
   const seen = new Set<string>()
   for (const { text, path } of places) {
     if (typeof text !== 'string') {

@@ -64,14 +64,21 @@ export function byteSize() {
 export class Endpoint implements Target {
   readonly host: string
   readonly port: number
+  readonly ip: string | undefined
 
-  constructor(host: string, port: number) {
+  constructor(host: string, port: number, ip?: string) {
     this.host = host
     this.port = port
+    this.ip = ip
+  }
+
+  at(ip: string): Endpoint {
+    return new Endpoint(this.host, this.port, ip)
   }
 
   toString(): string {
-    return isIP(this.host) === 6 ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`
+    const shown = this.ip ?? this.host
+    return isIP(shown) === 6 ? `[${shown}]:${this.port}` : `${shown}:${this.port}`
   }
 }
 

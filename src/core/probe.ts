@@ -13,6 +13,10 @@ export type CommonKey =
 export interface Target {
   /** The host part as written, when the target is on a network: the join key of `probe_info`. */
   readonly host?: string | undefined
+  /** The one address of the host that is meant; certificates and host headers stay the host's. */
+  readonly ip?: string | undefined
+  /** The same target at one address of its host. */
+  at?(ip: string): Target
   /** The canonical address: scheme, host, port and path; never userinfo, query or fragment. It is the `target` label. */
   toString(): string
 }
@@ -146,6 +150,8 @@ export interface Job {
   readonly discovered: boolean
   readonly phases: Readonly<Record<string, Layer>>
   readonly codes: Readonly<Record<string, CodeSpec>>
+  /** With `addresses: each`: this job is not run itself, but one for each address of the host. */
+  readonly each: { readonly host: string, readonly ipProtocol: 'any' | 'ip4' | 'ip6', at(ip: string): Job } | undefined
   /** Hash of everything above and of the options: equal means that nothing has changed. */
   readonly fingerprint: string
   run(probe: ProbeContext): Promise<void>

@@ -1,7 +1,7 @@
 import type { SharedCode } from '../core/codes.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import { VERSION } from '../core/version.ts'
-import { dial, type Resolve } from './lib/dial.ts'
+import { addressOf, dial, type Resolve } from './lib/dial.ts'
 import { isExpected, judge } from './lib/http-checks.ts'
 import { exchange, type HttpAnswer, type HttpRequest } from './lib/http-exchange.ts'
 import { exportAnswer, httpGauges, perHop, type HttpGauge } from './lib/http-gauges.ts'
@@ -91,7 +91,8 @@ export const http = defineProbe({
 async function visit(probe: Context, options: HttpOptions, hop: Hop, cookies: ReturnType<typeof cookieJar>, innermost: string | undefined): Promise<{ answer: HttpAnswer, ip: string, next: URL | undefined }> {
   const { url } = hop
   const resolve: Resolve = async (host, how) => {
-    const addresses = await resolveHost(host, how)
+    const { host: home, ip } = options.target
+    const addresses = host === home && ip !== undefined ? [addressOf(ip)] : await resolveHost(host, how)
     probe.zeroPhases()
     if (innermost !== undefined && host !== options.target.host) refuseInner(innermost, addresses)
     return addresses

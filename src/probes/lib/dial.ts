@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { z } from 'zod'
 import type { Endpoint } from '../../core/fields.ts'
@@ -17,8 +17,8 @@ const NAMED = 5
 /** Options that every probe type over TCP spreads into its own. */
 export const dialFields = {
   ip_protocol: z.enum(['any', 'ip4', 'ip6']).default('any').describe('which addresses of the name count: both families, or one'),
-  addresses: z.enum(['first', 'any', 'all']).default('any')
-    .describe('of several addresses: only the first, the first that connects (a new one every 250 ms), or every one must connect'),
+  addresses: z.enum(['first', 'any', 'all', 'each']).default('any')
+    .describe('of several addresses: only the first, the first that connects (a new one every 250 ms), every one must connect, or each is a target of its own'),
 }
 
 /** Gauges that `dial` and `addressesOf` set; the last two carry blackbox_exporter's names. */
@@ -30,7 +30,7 @@ export const dialGauges = {
 
 export interface DialOptions {
   readonly ip_protocol: IpProtocol
-  readonly addresses: 'first' | 'any' | 'all'
+  readonly addresses: 'first' | 'any' | 'all' | 'each'
 }
 
 /** How names become addresses: `resolveHost`, unless a test or a check on the addresses stands before it. */
@@ -71,7 +71,7 @@ export async function addressesOf(
  * descriptor left, say) are thrown as they are, even when other addresses failed: nothing is proven then.
  */
 export async function dial(probe: DialContext, endpoint: Endpoint, options: DialOptions, resolve: Resolve = resolveHost): Promise<Socket> {
-  const addresses = await lookUp(probe, endpoint.host, options, resolve)
+  const addresses = await lookUp(probe, endpoint.host, options, endpoint.ip === undefined ? resolve : () => Promise.resolve([addressOf(endpoint.ip ?? '')]))
   return probe.phase('connect', () => connectTo(probe, endpoint, addresses, options.addresses))
 }
 
@@ -84,6 +84,11 @@ async function lookUp(
   const [first, ...others] = interleaved(found)
   if (!first) throw new ProbeFailure('resolve_not_found', `${host} has no address`)
   return [first, ...others]
+}
+
+/** A literal address. */
+export function addressOf(ip: string): Address {
+  return { ip, family: isIP(ip) === 6 ? 6 : 4 }
 }
 
 /** Families take turns, so that one whose packets are dropped costs one step only (RFC 8305, 4). */

@@ -12,17 +12,25 @@ export class HttpTarget implements Target {
   readonly path: string
   /** With its `?`, or empty. */
   readonly query: string
+  readonly ip: string | undefined
 
-  constructor(url: URL) {
+  constructor(url: URL, ip?: string) {
     this.scheme = url.protocol === 'https:' ? 'https:' : 'http:'
     this.host = hostOf(url)
     this.port = endpointOf(url).port
     this.path = url.pathname
     this.query = url.search
+    this.ip = ip
+  }
+
+  at(ip: string): HttpTarget {
+    return new HttpTarget(this.url(), ip)
   }
 
   toString(): string {
-    return printable(this.url())
+    const url = this.url()
+    if (this.ip !== undefined) url.hostname = isIP(this.ip) === 6 ? `[${this.ip}]` : this.ip
+    return printable(url)
   }
 
   url(): URL {
