@@ -1,8 +1,8 @@
-# Any glibc base with libstdc++ can run it: gcr.io/distroless/cc-debian12 has no shell at all. From a private registry:
+# Any glibc base with libstdc++ can run it: the distroless cc image has no shell at all. From a private registry:
 #   docker build --build-arg BUILD_IMAGE=registry.example/node:24-bookworm-slim --build-arg RUNTIME_IMAGE=registry.example/debian:bookworm-slim \
 #     --build-arg NPM_CONFIG_REGISTRY=https://registry.example/npm/ .
-ARG BUILD_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
-ARG RUNTIME_IMAGE=docker.io/library/debian:bookworm-slim
+ARG BUILD_IMAGE=node:24.21.0-bookworm-slim
+ARG RUNTIME_IMAGE=debian:bookworm-slim
 
 FROM ${BUILD_IMAGE} AS build
 ARG NPM_CONFIG_REGISTRY
