@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
+import { isScalar, parseDocument } from 'yaml'
+import { pathText, readYaml, type YamlText } from '../core/yaml.ts'
 
 /** A mistake in a config file, for one line of `curlew validate`. */
 export interface Diagnostic {
@@ -28,35 +29,16 @@ export interface ConfigDocument {
   readonly written: unknown
   readonly substituted: readonly Substituted[]
   readonly diagnostics: readonly Diagnostic[]
-  /** Where a path stands; the nearest parent when it does not. */
-  locate(path: readonly PropertyKey[], atKey?: boolean): { readonly line: number, readonly column: number }
+  readonly locate: YamlText['locate']
 }
 
 const MOST_FILE_BYTES = 1 << 20
 
 /** Reads one YAML document. `${ENV}` and `${file:/path}` are put into parsed scalars, never into the text; `$${` is a plain `${`. */
 export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv): ConfigDocument {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, strict: true })
-  const at = (offset: number) => {
-    const { line, col } = lines.linePos(offset)
-    return { line: Math.max(1, line), column: Math.max(1, col) }
-  }
-  const locate: ConfigDocument['locate'] = (path, atKey = false) => at(offsetOf(document, path, atKey))
-  const diagnostics: Diagnostic[] = document.errors.map((error) => ({
-    file, ...at(error.pos[0]), path: '', message: `not valid YAML: ${error.message.split('\n')[0]?.replace(/:$/, '') ?? ''}`,
-  }))
-  if (diagnostics.length > 0) return { file, value: undefined, written: undefined, substituted: [], diagnostics, locate }
-
+  const { value: written, errors, locate } = readYaml(text)
+  const diagnostics: Diagnostic[] = errors.map((error) => ({ file, path: '', ...error }))
   const substituted: Substituted[] = []
-  let written: unknown
-  try {
-    written = document.toJS()
-  } catch (error) {
-    // An alias that expands beyond all bounds is only found here.
-    const message = error instanceof Error ? error.message : String(error)
-    return { file, value: undefined, written: undefined, substituted, locate, diagnostics: [{ file, line: 1, column: 1, path: '', message: `not valid YAML: ${message}` }] }
-  }
   const value = substitute(written, [])
 
   function substitute(node: unknown, path: readonly PropertyKey[]): unknown {
@@ -101,36 +83,6 @@ function lookUp(reference: string, env: NodeJS.ProcessEnv): { text: string } | {
 function scalar(text: string): unknown {
   const document = parseDocument(text, { schema: 'core' })
   return document.errors.length === 0 && isScalar(document.contents) && text.trim() !== '' && !text.includes('#') && !text.includes('\n') ? document.toJS() : text
-}
-
-function offsetOf(document: Document.Parsed | Document, path: readonly PropertyKey[], atKey: boolean): number {
-  let node: Node | null = document.contents
-  let offset = node?.range?.[0] ?? 0
-  for (const [depth, key] of path.entries()) {
-    if (isAlias(node)) node = node.resolve(document) ?? null
-    if (isMap(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key))
-      if (!pair) return offset
-      const keyOffset = isScalar(pair.key) ? pair.key.range?.[0] : undefined
-      node = isMap(pair.value) || isSeq(pair.value) || isScalar(pair.value) || isAlias(pair.value) ? pair.value : null
-      const last = depth === path.length - 1
-      // A mapping or list is shown where its key is: the eye looks for the name.
-      offset = (last && !atKey && isScalar(node) && node.value !== null ? node.range?.[0] : keyOffset) ?? offset
-    } else if (isSeq(node)) {
-      const item: unknown = node.items[Number(key)]
-      if (!isMap(item) && !isSeq(item) && !isScalar(item) && !isAlias(item)) return offset
-      node = item
-      offset = node.range?.[0] ?? offset
-    } else {
-      return offset
-    }
-  }
-  return offset
-}
-
-/** `['probes', 2, 'timeout']` as `probes[2].timeout`. */
-export function pathText(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`), '')
 }
 
 /** `file:line:column: path: what was expected`. */

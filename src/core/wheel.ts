@@ -44,7 +44,8 @@ export function createWheel(onDue: (key: string) => void): Wheel {
 
   function sleep() {
     if (ticks.size === 0) return
-    for (let ahead = 0; ahead < SLOTS; ahead++) {
+    // What is left in the slot of now is due in a later turn.
+    for (let ahead = 1; ahead <= SLOTS; ahead++) {
       if ((slots[(cursor + ahead) % SLOTS]?.size ?? 0) > 0) return wakeAt(cursor + ahead)
     }
   }

@@ -2,9 +2,9 @@ import { dirname, resolve } from 'node:path'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { z } from 'zod'
 import { taint } from '../core/secrets.ts'
+import { pathText, readYaml, type YamlText } from '../core/yaml.ts'
 import { errorCode, readText, stampOf } from './http-files.ts'
 import { canonicalName, CIPHERS, CLIENT_AUTH, contextOptions, CURVES, TLS_VERSIONS, type Cipher, type Curve, type TlsSettings, type TlsVersion } from './http-tls.ts'
-import { readYaml, type YamlText } from './http-yaml.ts'
 
 export const SCOPES = ['read', 'operate'] as const
 /** `operate` (reload) implies `read`. */
@@ -170,7 +170,7 @@ export function goDuration(written: string): number | undefined {
 
 function line(file: string, yaml: YamlText, path: readonly PropertyKey[], message: string, atKey = false): string {
   const at = yaml.locate(path, atKey)
-  const name = path.reduce<string>((whole, key) => (typeof key === 'number' ? `${whole}[${key}]` : whole === '' ? String(key) : `${whole}.${String(key)}`), '')
+  const name = pathText(path)
   return `${file}:${at.line}:${at.column}: ${name === '' ? '' : `${name}: `}${message}`
 }
 

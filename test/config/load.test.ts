@@ -79,11 +79,16 @@ describe('every mistake has a place and a sentence', () => {
   })
 
   it.each([
-    ['a key twice', 'probes: []\nprobes: []\n', /^c\.yaml:2:1: not valid YAML: Map keys must be unique/],
+    ['a key twice', 'probes: []\nprobes: []\n', /^c\.yaml:2:1: not valid YAML: this key stands here twice/],
     ['a tab', 'probes:\n\t- x\n', /^c\.yaml:2:1: not valid YAML/],
     ['an open bracket', 'probes: [\n', /^c\.yaml:\d+:\d+: not valid YAML/],
   ])('YAML errors: %s', (_what, text, expected) => {
     expect(problems(text)[0]).toMatch(expected)
+  })
+
+  it('does not expand an alias bomb', () => {
+    const levels = ['a: &a0 [x, x, x, x, x, x, x, x, x]', ...Array.from({ length: 9 }, (_, i) => `b${i}: &a${i + 1} [${Array.from({ length: 9 }, () => `*a${i}`).join(', ')}]`)]
+    expect(problems(`${levels.join('\n')}\nprobes: []\n`)).toEqual(['c.yaml:1:1: not valid YAML: an alias has no anchor, or there are too many aliases'])
   })
 
   it('tells them all at once, in the order of the file, and rules across entries in spite of broken entries', () => {
@@ -165,6 +170,11 @@ describe('what is read', () => {
     expect(print(entry('password: "${P}"'), { P: 'password-two' })).not.toBe(base)
     expect(print(entry('password: "${P}"', 'failure_threshold: 2'), { P: 'password-one' })).not.toBe(base)
     expect(base).not.toContain('password')
+  })
+
+  it('lets every probe use one anchor', () => {
+    const many = Array.from({ length: 300 }, (_, i) => `  - { name: p${i}, type: demo, target: x, labels: *l }`).join('\n')
+    expect(jobs(`labels: &l { tier: a }\nprobes:\n${many}\n`)).toHaveLength(300)
   })
 
   it('knows remote dependencies and targets of dependencies', () => {

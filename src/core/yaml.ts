@@ -18,6 +18,11 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
   MULTIPLE_DOCS: 'expected one document, found ---',
 }
 
+/** `['probes', 2, 'timeout']` as `probes[2].timeout`. */
+export function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`), '')
+}
+
 /** Reads one YAML document strictly (no key twice, core schema). Never throws. */
 export function readYaml(text: string): YamlText {
   const lines = new LineCounter()
@@ -32,7 +37,8 @@ export function readYaml(text: string): YamlText {
   const locate: YamlText['locate'] = (path, atKey = false) => at(offsetOf(document, path, atKey))
   if (errors.length > 0) return { value: undefined, errors, locate }
   try {
-    return { value: document.toJS({ maxAliasCount: 20 }), errors, locate }
+    // Enough for an anchor that every one of thousands of probes uses, too few for a bomb.
+    return { value: document.toJS({ maxAliasCount: 10_000 }), errors, locate }
   } catch {
     // Only an alias without an anchor, or too many of them, gets here.
     return { value: undefined, errors: [{ line: 1, column: 1, message: 'not valid YAML: an alias has no anchor, or there are too many aliases' }], locate }
