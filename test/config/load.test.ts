@@ -177,6 +177,13 @@ describe('what is read', () => {
     expect(jobs(`labels: &l { tier: a }\nprobes:\n${many}\n`)).toHaveLength(300)
   })
 
+  it('knows merge keys', () => {
+    expect(jobs('probes:\n  - &a { name: a, type: demo, target: x, every: 10s }\n  - { <<: *a, name: b, timeout: 1s }\n').map(({ name, schedule, timeoutMs }) => [name, schedule, timeoutMs])).toEqual([['a', { everyMs: 10_000 }, 5_000], ['b', { everyMs: 10_000 }, 1_000]])
+    expect(problems('probes:\n  - &a { name: a, type: demo, target: x, evry: 10s }\n  - { <<: *a, name: b }\n')).toEqual([
+      'c.yaml:2:42: probes[0].evry: unknown key for type demo; did you mean every?', 'c.yaml:3:5: probes[1].evry: unknown key for type demo; did you mean every?',
+    ])
+  })
+
   it('knows remote dependencies and targets of dependencies', () => {
     const [, second] = jobs(`${entry()}  - { name: b, type: demo, target: y, depends_on: [a, "a/x:6379", { probe: far, remote: true }] }\n`)
     expect(second!.dependsOn).toEqual([{ probe: 'a', remote: false }, { probe: 'a', target: 'x:6379', remote: false }, { probe: 'far', remote: true }])
