@@ -74,6 +74,7 @@ function buildJob(type: ProbeType, common: Common, options: Options, raw: object
     each: eachOf(options, (pinned) => buildJob(type, common, pinned, { ...raw, target }, discovered)),
     // Of the raw options: a changed password or query counts too, and only the hash is kept.
     fingerprint: createHash('sha256').update(JSON.stringify([about, raw])).digest('hex'),
+    load: type.load,
     run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
   }
 }

@@ -82,6 +82,8 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
   defaultTargets?(): readonly string[]
   /** A config entry that works: type-checked, documented and tested. */
   readonly example: z.input<S>
+  /** Loads what a run needs, once; not part of the time that a run measures. */
+  load?(): Promise<unknown>
   run(options: z.output<S>, probe: ProbeContext<P, G, C | SharedCode>): Promise<void>
 }
 
@@ -154,6 +156,8 @@ export interface Job {
   readonly each: { readonly host: string, readonly ipProtocol: 'any' | 'ip4' | 'ip6', at(ip: string): Job } | undefined
   /** Hash of everything above and of the options: equal means that nothing has changed. */
   readonly fingerprint: string
+  /** What has to be loaded before the first run. */
+  readonly load: (() => Promise<unknown>) | undefined
   run(probe: ProbeContext): Promise<void>
 }
 

@@ -18,6 +18,8 @@ export interface RunOptions {
 
 /** Runs one job once. Never rejects: whatever goes wrong is a result. */
 export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult> {
+  // What fails to load fails again inside the run, where it becomes a result.
+  await job.load?.().catch(() => {})
   const stop = new AbortController()
   const abort = () => stop.abort(options.signal.reason)
   options.signal.addEventListener('abort', abort, { once: true })

@@ -40,6 +40,8 @@ type Context = ProbeContext<'resolve' | 'connect' | 'auth' | 'request', keyof ty
 /** The key is gone by itself after this. Below 2 memcached may drop it at once. */
 const KEY_LIFETIME_SECONDS = 60
 
+const loadClient = () => import('./lib/memcached-binary.ts')
+
 export const memcached = defineProbe({
   type: 'memcached',
   summary: 'A memcached server: a value stored, read back and removed, and its own statistics',
@@ -63,8 +65,10 @@ export const memcached = defineProbe({
   },
   example: { target: 'memcached.example.org:11211', key_prefix: 'probe:' },
 
+  load: loadClient,
+
   async run(options, probe) {
-    const { openMemjs } = await import('./lib/memcached-binary.ts')
+    const { openMemjs } = await loadClient()
     const first = await dial(probe, options.target, options)
     const { remoteAddress: ip, remotePort: port } = first
     if (ip === undefined || port === undefined) return probe.fail('connect_reset', 'the connection was closed as soon as it was made')

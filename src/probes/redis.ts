@@ -45,6 +45,8 @@ type Context = ProbeContext<'resolve' | 'connect' | 'tls' | 'auth' | 'request', 
 /** The key is gone by itself after this, should its removal be forbidden or fail. */
 const KEY_LIFETIME_MS = 30_000
 
+const loadClient = () => import('./lib/redis-client.ts')
+
 export const redis = defineProbe({
   type: 'redis',
   summary: 'A Redis server: login, role, and on a master a value written, read back and removed',
@@ -73,8 +75,10 @@ export const redis = defineProbe({
   },
   example: { target: 'redis.example.org:6379', key_prefix: 'probe:' },
 
+  load: loadClient,
+
   async run(options, probe) {
-    const { openRedis } = await import('./lib/redis-client.ts')
+    const { openRedis } = await loadClient()
     const socket = await dial(probe, options.target, options)
     let client: RedisClient | undefined
     try {

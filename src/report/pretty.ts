@@ -21,7 +21,8 @@ export function prettyReport(outcomes: readonly Reported[], { color, language }:
 
   const lines = outcomes.flatMap(({ job, result, explainedBy }) => {
     const { mark, style } = MARKS[result.status]
-    const phases = result.phases.map(({ name, ms }) => `${name} ${duration(ms)}`).join(', ')
+    // A phase at exactly 0 was not reached: it is there for metrics that a peer initialises with 0.
+    const phases = result.phases.filter(({ ms }) => ms > 0).map(({ name, ms }) => `${name} ${duration(ms)}`).join(', ')
     const padding = ' '.repeat(width - `${job.name} ${job.target}`.length)
     const head = `${paint(style, mark)} ${job.name} ${paint('bold', job.target)}${padding}  ${duration(result.ms).padStart(8)}  ${paint('dim', phases)}`
     if (result.status === 'ok') return [head.trimEnd()]

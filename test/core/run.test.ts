@@ -90,6 +90,16 @@ describe('time', () => {
     expect(seen!.aborted).toBe(true)
   })
 
+  it('does not measure what has to be loaded first', async () => {
+    const result = await runJob(job(async () => {}, { load: () => sleep(80), timeoutMs: 50 }), base)
+    expect(result.status).toBe('ok')
+    expect(result.ms).toBeLessThan(50)
+  })
+
+  it('does not mind a loader that fails: the run will say it', async () => {
+    expect((await runJob(job(async () => {}, { load: () => Promise.reject(new Error('no module')) }), base)).status).toBe('ok')
+  })
+
   it('takes no gauge from a probe that goes on after its run', async () => {
     let late: ProbeContext | undefined
     const result = await runJob(job(async (probe) => { late = probe; await probe.phase('request', () => new Promise(() => {})) }), base)
