@@ -59,7 +59,9 @@ export function askUdp(server: Server, query: Buffer, { signal, giveUpAt }: Wait
       skipped = new ProbeFailure(reading.wrong, reading.detail)
       if (reading.conclusive) end(() => reject(skipped))
     })
-    socket.on('connect', () => socket.send(query))
+    // Without a callback Node keeps what the kernel refuses to send to itself (EPERM of our own packet filter), and the
+    // server would be blamed for its silence.
+    socket.on('connect', () => socket.send(query, (error) => { if (error) socket.emit('error', error) }))
     socket.connect(server.port, server.ip)
   })
 }
