@@ -111,7 +111,7 @@ async function askAll(
   { timeoutMs, attempts }: ResolverSystem, { signal, deadline = Infinity }: ResolveOptions,
 ): Promise<Outcome> {
   let error: Outcome | undefined
-  let noNetwork: Error | undefined
+  let ours: Error | undefined
   for (let round = 1; round <= attempts && !error; round++) {
     for (const [index, server] of [...servers].entries()) {
       const now = performance.now()
@@ -119,19 +119,19 @@ async function askAll(
       if (left <= 0) break
       const tries = servers.length * (attempts - round + 1) - index
       const waitMs = Math.min(timeoutMs, left, Math.max(LEAST_TRY_MS, left / tries))
-      const outcome = await askServer(server, name, families, { signal, giveUpAt: now + waitMs }, (unreachable) => { noNetwork ??= unreachable })
+      const outcome = await askServer(server, name, families, { signal, giveUpAt: now + waitMs }, (trouble) => { ours ??= trouble })
       if (outcome.kind === 'found' || outcome.kind === 'missing') return outcome
       if (outcome.kind === 'error') error = outcome
       else servers.push(...servers.splice(servers.indexOf(server), 1))
     }
   }
-  if (!error && noNetwork !== undefined) throw noNetwork
+  if (!error && ours !== undefined) throw ours
   return error ?? { kind: 'silent' }
 }
 
 /** Asks one server for all families at once and makes one outcome of what comes. */
 async function askServer(
-  server: Server, name: string, families: readonly Family[], { signal, giveUpAt }: Waiting, onNoNetwork: (error: Error) => void,
+  server: Server, name: string, families: readonly Family[], { signal, giveUpAt }: Waiting, onOurs: (error: Error) => void,
 ): Promise<Outcome> {
   const enough = new AbortController()
   let grace: NodeJS.Timeout | undefined
@@ -146,7 +146,7 @@ async function askServer(
         return reply
       } catch (error) {
         signal.throwIfAborted()
-        return enough.signal.aborted ? { kind: 'silent' } : excuse(error, server, onNoNetwork)
+        return enough.signal.aborted ? { kind: 'silent' } : excuse(error, server, onOurs)
       }
     }))
     const addresses = replies.flatMap((reply) => (reply.kind === 'found' ? reply.addresses : []))
@@ -182,14 +182,18 @@ function judge({ rcode, answers, counts, authoritative, recursionAvailable }: Me
   return ips.size === 0 ? { kind: 'nodata' } : { kind: 'found', addresses: Array.from(ips, (ip) => ({ ip, family })) }
 }
 
-/** What a question without a usable answer says of the server. Throws what says something of this machine instead. */
-function excuse(error: unknown, server: Server, onNoNetwork: (error: Error) => void): Reply {
+/**
+ * What a question without a usable answer says of the server. An error of this machine is told: it may concern the way to
+ * this one server only (a packet filter, a route), so the next one is asked. Throws what is a bug.
+ */
+function excuse(error: unknown, server: Server, onOurs: (error: Error) => void): Reply {
   if (error instanceof ProbeFailure) {
     // Packets that answer another question may be anybody's: of this server nothing was heard.
     return error.code === 'dns_garbage' ? { kind: 'error', why: `name server ${serverName(server)}: ${error.message}` } : { kind: 'silent' }
   }
-  const { status, failure } = explain(error, 'resolve', {})
-  if (failure.code === 'prober_no_network' && error instanceof Error) onNoNetwork(error)
-  else if (status === 'unknown') throw error
+  if (explain(error, 'resolve', {}).status === 'unknown') {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    onOurs(error)
+  }
   return { kind: 'silent' }
 }

@@ -224,6 +224,19 @@ describe('name servers that are no help', () => {
 })
 
 describe('trouble of our own', () => {
+  // Without SO_BROADCAST the kernel refuses this broadcast address with EACCES, as a packet filter or a route would another one.
+  const forbidden = { ip: '127.255.255.255', port: 53 }
+
+  it('asks the next server when this machine does not let us ask the first', async () => {
+    const good = await zone({ 'a.test': ['192.0.2.1'] })
+    expect(await ips('a.test', { ...system([]), servers: [forbidden, { ip: '127.0.0.1', port: good.port }] })).toEqual(['192.0.2.1'])
+  })
+
+  it('blames nobody when this machine let us ask only servers that are silent', async () => {
+    const dead = await silent()
+    await expect(resolve('a.test', { ...system([]), servers: [forbidden, { ip: '127.0.0.1', port: dead.port }], timeoutMs: 100 })).rejects.toMatchObject({ code: 'EACCES' })
+  })
+
   it('rejects at once with the reason of the abort, and leaves nothing behind', async () => {
     const held = () => getActiveResourcesInfo().filter((name) => /UDP|TCPSocketWrap|Timeout/.test(name)).length
     const dead = await silent()
