@@ -30,10 +30,11 @@ type Outcome =
 /** What one server says of one family: as an outcome, and that the name exists without such addresses. */
 type Reply = Outcome | { readonly kind: 'nodata' }
 
-/** No try is shorter, however many servers share what is left of the run: glibc's own lower bound. */
+/** No try is shorter while there is time for one of each server: glibc's own lower bound. */
 const LEAST_TRY_MS = 1_000
-/** How long the other family is waited for once one has addresses: some networks drop every AAAA question. */
+/** How long the other family is waited for once one has addresses, and the share of the run that it may take: some networks drop every AAAA question. */
 const OTHER_FAMILY_MS = 1_000
+const OTHER_FAMILY_SHARE = 0.25
 /** Kept back from the run's time to say who was silent. */
 const MARGIN_MS = 10
 
@@ -118,8 +119,10 @@ async function askAll(
       const left = deadline - MARGIN_MS - now
       if (left <= 0) break
       const tries = servers.length * (attempts - round + 1) - index
-      const waitMs = Math.min(timeoutMs, left, Math.max(LEAST_TRY_MS, left / tries))
-      const outcome = await askServer(server, name, families, { signal, giveUpAt: now + waitMs }, (trouble) => { ours ??= trouble })
+      // Where not even the least is there for all, each has its share: nobody is called silent who was never asked.
+      const least = Math.min(LEAST_TRY_MS, left / (servers.length - index))
+      const waitMs = Math.min(timeoutMs, left, Math.max(least, left / tries))
+      const outcome = await askServer(server, name, families, { signal, giveUpAt: now + waitMs, graceMs: Math.min(OTHER_FAMILY_MS, left * OTHER_FAMILY_SHARE) }, (trouble) => { ours ??= trouble })
       if (outcome.kind === 'found' || outcome.kind === 'missing') return outcome
       if (outcome.kind === 'error') error = outcome
       else servers.push(...servers.splice(servers.indexOf(server), 1))
@@ -131,7 +134,7 @@ async function askAll(
 
 /** Asks one server for all families at once and makes one outcome of what comes. */
 async function askServer(
-  server: Server, name: string, families: readonly Family[], { signal, giveUpAt }: Waiting, onOurs: (error: Error) => void,
+  server: Server, name: string, families: readonly Family[], { signal, giveUpAt, graceMs }: Waiting & { readonly graceMs: number }, onOurs: (error: Error) => void,
 ): Promise<Outcome> {
   const enough = new AbortController()
   let grace: NodeJS.Timeout | undefined
@@ -140,7 +143,7 @@ async function askServer(
     const replies = await Promise.all(families.map(async (family): Promise<Reply> => {
       try {
         const reply = judge(await ask(server, encodeQuery(name, family === 4 ? 'A' : 'AAAA'), waiting), family, server)
-        if (reply.kind === 'found') grace ??= setTimeout(() => enough.abort(), OTHER_FAMILY_MS)
+        if (reply.kind === 'found') grace ??= setTimeout(() => enough.abort(), graceMs)
         // NXDOMAIN is about the name, whatever the type.
         if (reply.kind === 'missing') enough.abort()
         return reply

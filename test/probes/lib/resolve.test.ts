@@ -121,6 +121,15 @@ describe('families', () => {
     expect(await ips('a.test', system([dropping.port], { timeoutMs: 300 }))).toEqual(['192.0.2.1'])
   })
 
+  it('leaves most of the run to what comes after it when the other is never answered', async () => {
+    const server = await serve((asked, send) => {
+      if (asked.type === 'A') send(reply(asked, { answers: [addressRecord(asked.name, '192.0.2.1')] }))
+    })
+    const deadline = performance.now() + 1_000
+    expect(await ips('a.test', system([server.port]), { deadline })).toEqual(['192.0.2.1'])
+    expect(deadline - performance.now()).toBeGreaterThan(500)
+  })
+
   it('believes one NXDOMAIN without waiting for the other family', async () => {
     const server = await serve((asked, send) => { if (asked.type === 'A') send(reply(asked, { rcode: 3 })) })
     const began = performance.now()
@@ -168,6 +177,11 @@ describe('name servers that are no help', () => {
     const began = performance.now()
     expect(await ips('a.test', system([dead.port, good.port]), { deadline: began + 3_000 })).toEqual(['192.0.2.1'])
     expect(performance.now() - began).toBeLessThan(2_000)
+  })
+
+  it('asks every server, however short the run is', async () => {
+    const [dead, mute, good] = [await silent(), await silent(), await zone({ 'a.test': ['192.0.2.1'] })]
+    expect(await ips('a.test', system([dead.port, mute.port, good.port]), { deadline: performance.now() + 900 })).toEqual(['192.0.2.1'])
   })
 
   it('ends before the run does, and names who was silent', async () => {
