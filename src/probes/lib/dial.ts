@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Endpoint } from '../../core/fields.ts'
 import { ProbeFailure, type GaugeSpec, type ProbeContext } from '../../core/probe.ts'
 import { resolveHost, type Address, type IpProtocol } from './resolve.ts'
+import { metItself } from './stream.ts'
 
 /** How long an address may stay silent before the next one is tried beside it (RFC 8305, 5). */
 const STAGGER_MS = 250
@@ -174,6 +175,11 @@ function attemptOf(signal: AbortSignal, address: Address, port: number, done: (a
   })
   socket.once('connect', () => {
     if (attempt.state !== 'pending') return
+    const refused = metItself(socket)
+    if (refused) {
+      socket.destroy(refused)
+      return
+    }
     attempt.state = 'ok'
     done(attempt)
   })

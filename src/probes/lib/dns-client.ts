@@ -5,6 +5,7 @@ import { encode, RECURSION_DESIRED, type RecordType as PacketType } from 'dns-pa
 import { ProbeFailure } from '../../core/probe.ts'
 import { readAnswer, type Message, type RecordType } from './dns-message.ts'
 import type { Server } from './resolv-conf.ts'
+import { metItself } from './stream.ts'
 
 export interface Waiting {
   /** Rejects with its reason as soon as it aborts. */
@@ -79,7 +80,11 @@ export function connectTcp(server: Server, { signal, giveUpAt }: Waiting): Promi
     }
     const drop = (error: unknown) => end(() => { socket.destroy(); reject(error) })
     const onAbort = () => drop(signal.reason)
-    const onConnect = () => end(() => resolve(socket))
+    const onConnect = () => {
+      const refused = metItself(socket)
+      if (refused) drop(refused)
+      else end(() => resolve(socket))
+    }
     const timer = setTimeout(() => drop(new ProbeFailure('connect_timeout', `no TCP connection to ${server.ip} port ${server.port}`)), Math.max(0, giveUpAt - performance.now()))
     signal.addEventListener('abort', onAbort, { once: true })
     socket.once('connect', onConnect)

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memcachedFailure } from './memcached-codes.ts'
 import { askText } from './memcached-text.ts'
+import { metItself } from './stream.ts'
 
 /** The address that the first connection of a run went to. */
 export interface Peer {
@@ -39,6 +40,11 @@ export function connectAgain({ ip, port }: Peer, giveUpAt: number, signal: Abort
       reject(error)
     })
     socket.once('connect', () => {
+      const refused = metItself(socket)
+      if (refused) {
+        socket.destroy(refused)
+        return
+      }
       clearTimeout(timer)
       resolve(socket)
     })

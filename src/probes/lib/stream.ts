@@ -59,6 +59,16 @@ export function readUntil(socket: Socket, pattern: RE2JS, limit: number): Promis
   })
 }
 
+/**
+ * The refusal that a connection to itself stands for, if that is what it is. On this machine the kernel may choose the very
+ * port that is connected to for our own end: TCP then joins the socket to itself, which proves that nobody listens there.
+ */
+export function metItself(socket: Socket): Error | undefined {
+  const { localPort, remotePort, localAddress, remoteAddress } = socket
+  if (localPort !== remotePort || localAddress !== remoteAddress) return undefined
+  return Object.assign(new Error(`connect ECONNREFUSED ${remoteAddress}:${remotePort}`), { code: 'ECONNREFUSED' })
+}
+
 /** Hands bytes to the kernel; rejects with the socket's error. */
 export function send(socket: Socket, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
