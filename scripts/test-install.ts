@@ -21,7 +21,7 @@ const PACKAGES: readonly Package[] = [
   { name: 'dnsmasq-base', why: 'the dns probe: a forwarder', commands: ['dnsmasq'], version: ['dnsmasq', '--version'] },
   { name: 'prometheus', why: 'a real scrape, and promtool for what /metrics prints', commands: ['prometheus', 'promtool'], version: ['prometheus', '--version'] },
   { name: 'iproute2', why: 'network namespaces, as machines of their own', commands: ['ip'], version: ['ip', '-V'] },
-  { name: 'openssl', why: 'certificates made on the fly', commands: ['openssl'], version: ['openssl', 'version'] },
+  { name: 'openssl', why: 'a TLS server that refuses clients', commands: ['openssl'], version: ['openssl', 'version'] },
 ]
 
 const LOCK = '/run/lock/curlew-test-install'

@@ -8,8 +8,8 @@ import { ProbeFailure } from '../../src/core/probe.ts'
 import { trustOf } from '../../src/probes/lib/tls-context.ts'
 import { tcp } from '../../src/probes/tcp.ts'
 import { makeCertificates, type Certificates, type Pair } from '../support/certificates.ts'
-import { freePort, startProcess, temporaryDirectory } from '../support/process.ts'
-import { listens, tcpServer, type TestServer } from '../support/tcp.ts'
+import { temporaryDirectory } from '../support/process.ts'
+import { tcpServer, type TestServer } from '../support/tcp.ts'
 import { tlsServer } from '../support/tls.ts'
 import { gaugeOf, probeOnce, tcpProbeContract } from './contract.ts'
 
@@ -85,22 +85,6 @@ describe.each(VERSIONS)('tls: certificates over %s', (version) => {
 
     const { client } = certificates
     expect(await probe(server, { cert_file: client.certFile, key_file: client.keyFile, expect: 'hello' })).toMatchObject({ status: 'ok' })
-  })
-
-  it('says that the client certificate it has is refused', async () => {
-    const { ca, good, strangeClient } = certificates
-    const port = await freePort()
-    const server = await startProcess('openssl', [
-      's_server', '-accept', `127.0.0.1:${port}`, '-cert', good.certFile, '-key', good.keyFile, '-CAfile', ca.certFile, '-Verify', '2', '-verify_return_error',
-      '-quiet', version === 'TLSv1.2' ? '-tls1_2' : '-tls1_3',
-    ], { ready: () => listens(port) })
-    try {
-      const refused = { cert_file: strangeClient.certFile, key_file: strangeClient.keyFile, expect: 'x' }
-      expect(await probe({ port }, refused)).toMatchObject({ status: 'failed', failure: { layer: 'tls', reason: 'denied', code: 'tls_client_cert_refused' } })
-      expect(await probe({ port })).toMatchObject({ status: 'failed', failure: { layer: 'tls', reason: 'denied', code: 'tls_client_cert_required' } })
-    } finally {
-      await server.stop()
-    }
   })
 })
 
