@@ -4,8 +4,10 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { acceptsGzip, METRICS_TYPES, metricsFormat, type MetricsFormat } from './http-negotiate.ts'
 
-/** Two Prometheus servers, a second scraper and a person; each scrape costs memory only for what is under way. */
-const MOST_SCRAPES = 5
+/** Two Prometheus servers, a second scraper and a person behind one address. Everybody may scrape: one that does not read must not keep the others out. */
+const MOST_OF_ONE_CLIENT = 5
+/** Each scrape that a client reads slowly keeps the lines of its moment in memory. */
+const MOST_SCRAPES = 20
 const LONGEST_SCRAPE_S = 120
 const USUAL_SCRAPE_S = 60
 const CHUNK_CHARACTERS = 64 * 1024
@@ -19,14 +21,18 @@ export type Render = (format: MetricsFormat) => AsyncIterable<string>
  */
 export function createScrape(render: Render, log: (message: string, fields: Record<string, unknown>) => void) {
   let underWay = 0
+  const byClient = new Map<string, number>()
 
   return async function scrape(request: Request, response: Response): Promise<void> {
     const format = metricsFormat(request.headers.accept)
     const zipped = acceptsGzip(request.headers['accept-encoding'])
     response.vary('Accept')
     response.vary('Accept-Encoding')
-    if (underWay >= MOST_SCRAPES && request.method !== 'HEAD') {
-      response.status(503).set('Retry-After', '1').type('text').send(`${MOST_SCRAPES} scrapes are under way already: try again in a second.\n`)
+    const client = request.socket.remoteAddress ?? ''
+    const own = byClient.get(client) ?? 0
+    if ((underWay >= MOST_SCRAPES || own >= MOST_OF_ONE_CLIENT) && request.method !== 'HEAD') {
+      response.status(503).set('Retry-After', '1').type('text')
+        .send(`${own >= MOST_OF_ONE_CLIENT ? `${own} scrapes from this address` : `${underWay} scrapes`} are under way already: try again in a second.\n`)
       return
     }
     const begin = () => {
@@ -40,6 +46,7 @@ export function createScrape(render: Render, log: (message: string, fields: Reco
     }
 
     underWay++
+    byClient.set(client, own + 1)
     const gone = new AbortController()
     response.once('close', () => gone.abort())
     const seconds = scrapeSeconds(request.get('X-Prometheus-Scrape-Timeout-Seconds'))
@@ -61,6 +68,9 @@ export function createScrape(render: Render, log: (message: string, fields: Reco
       else if (!isLeaving(error)) log('a scrape was broken off', { reason: error instanceof Error ? error.message : String(error) })
     } finally {
       underWay--
+      const left = (byClient.get(client) ?? 1) - 1
+      if (left > 0) byClient.set(client, left)
+      else byClient.delete(client)
     }
   }
 }

@@ -269,16 +269,31 @@ describe('/metrics', () => {
     expect(site.logged[0]).toMatchObject({ message: 'a scrape was broken off', fields: { reason: 'the client did not read it within 0.3 s' } })
   })
 
-  it('serves a few scrapes at a time and tells the others to come back', async () => {
+  it('serves a few scrapes of a client at a time and tells the others to come back', async () => {
     const held = Promise.withResolvers<void>()
     let started = 0
     const site = await startSite({ render: async function* () { started++; await held.promise; yield 'a 1\n' } })
     const five = Array.from({ length: 5 }, () => site.get('/metrics'))
     await eventually(() => started === 5)
-    expect(await site.get('/metrics')).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: '5 scrapes are under way already: try again in a second.\n' })
+    expect(await site.get('/metrics')).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: '5 scrapes from this address are under way already: try again in a second.\n' })
+    // Nobody keeps a scraper on another machine out, however slowly they read.
+    const neighbour = site.get('/metrics', { localAddress: '127.0.0.2' })
+    await eventually(() => started === 6)
     held.resolve()
+    expect((await neighbour).status).toBe(200)
     expect((await Promise.all(five)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200])
     expect((await site.get('/metrics')).status).toBe(200)
+  })
+
+  it('bounds the scrapes of all clients together', async () => {
+    const held = Promise.withResolvers<void>()
+    let started = 0
+    const site = await startSite({ render: async function* () { started++; await held.promise; yield 'a 1\n' } })
+    const twenty = Array.from({ length: 20 }, (_, index) => site.get('/metrics', { localAddress: `127.0.0.${2 + index % 4}` }))
+    await eventually(() => started === 20)
+    expect(await site.get('/metrics')).toMatchObject({ status: 503, body: '20 scrapes are under way already: try again in a second.\n' })
+    held.resolve()
+    expect((await Promise.all(twenty)).every(({ status }) => status === 200)).toBe(true)
   })
 })
 
