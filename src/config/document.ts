@@ -33,15 +33,23 @@ export interface ConfigDocument {
 }
 
 const MOST_FILE_BYTES = 1 << 20
+const DEEPEST = 100
 
 /** Reads one YAML document. `${ENV}` and `${file:/path}` are put into parsed scalars, never into the text; `$${` is a plain `${`. */
 export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv): ConfigDocument {
   const { value: written, errors, locate } = readYaml(text)
   const diagnostics: Diagnostic[] = errors.map((error) => ({ file, path: '', ...error }))
   const substituted: Substituted[] = []
+  let endless = false
   const value = substitute(written, [])
 
   function substitute(node: unknown, path: readonly PropertyKey[]): unknown {
+    // An alias inside its own anchor has no end, and two of them double at every turn: the first way down is the last.
+    if (endless || path.length > DEEPEST) {
+      if (!endless) diagnostics.push({ file, ...locate(path), path: pathText(path.slice(0, 3)), message: `expected at most ${DEEPEST} levels, and no alias inside its own anchor` })
+      endless = true
+      return undefined
+    }
     if (Array.isArray(node)) return node.map((inner: unknown, index) => substitute(inner, [...path, index]))
     if (typeof node === 'object' && node !== null) return Object.fromEntries(Object.entries(node).map(([key, inner]) => [key, substitute(inner, [...path, key])]))
     if (typeof node !== 'string' || !node.includes('${')) return node
@@ -81,8 +89,9 @@ function lookUp(reference: string, env: NodeJS.ProcessEnv): { text: string } | {
 
 /** A text as a YAML core scalar: `6379` is a number, `true` is true, everything that is no scalar stays a text. */
 function scalar(text: string): unknown {
-  const document = parseDocument(text, { schema: 'core' })
-  return document.errors.length === 0 && isScalar(document.contents) && text.trim() !== '' && !text.includes('#') && !text.includes('\n') ? document.toJS() : text
+  const { contents, errors } = parseDocument(text, { schema: 'core', logLevel: 'silent' })
+  // Quotes, spaces and what would be an anchor or a tag are characters of a password like any other.
+  return errors.length === 0 && isScalar(contents) && contents.type === 'PLAIN' && contents.source === text && text !== '' ? contents.value : text
 }
 
 /** `file:line:column: path: what was expected`. */

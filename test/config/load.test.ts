@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { loadConfig, readConfig } from '../../src/config/load.ts'
 import { duration, hostPort, pattern, secret } from '../../src/core/fields.ts'
@@ -86,9 +86,22 @@ describe('every mistake has a place and a sentence', () => {
     expect(problems(text)[0]).toMatch(expected)
   })
 
+  it.each([
+    ['*hunter2hunter2', 'c.yaml:5:15: not valid YAML: an alias without an anchor before it; a text that begins with * stands in quotes'],
+    ['!hunter2hunter2', 'c.yaml:5:15: not valid YAML: unknown tag; a text that begins with ! stands in quotes'],
+    ['>hunter2hunter2', 'c.yaml:5:16: not valid YAML: unexpected token'],
+    ['"\\xhunter2hunter2"', 'c.yaml:5:16: not valid YAML: an escape sequence that YAML does not know'],
+    ['{{ hunter2hunter2 }}', 'c.yaml:5:5: probes[0].password: expected a text, got a mapping'],
+  ])('never quotes a password that is no YAML: %s', (written, expected) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    expect(problems(entry(`password: ${written}`))).toEqual([expected])
+    expect(warned).not.toHaveBeenCalled()
+    warned.mockRestore()
+  })
+
   it('does not expand an alias bomb', () => {
     const levels = ['a: &a0 [x, x, x, x, x, x, x, x, x]', ...Array.from({ length: 9 }, (_, i) => `b${i}: &a${i + 1} [${Array.from({ length: 9 }, () => `*a${i}`).join(', ')}]`)]
-    expect(problems(`${levels.join('\n')}\nprobes: []\n`)).toEqual(['c.yaml:1:1: not valid YAML: an alias has no anchor, or there are too many aliases'])
+    expect(problems(`${levels.join('\n')}\nprobes: []\n`)).toEqual(['c.yaml:1:1: not valid YAML: the aliases stand for too much'])
   })
 
   it('tells them all at once, in the order of the file, and rules across entries in spite of broken entries', () => {
