@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
-import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../src/config/load.ts'
 import { jsonSchema } from '../src/config/schema.ts'
 import { VERSION } from '../src/core/version.ts'
@@ -20,14 +21,31 @@ it('curlew.example.yaml is valid, and shows every probe type', () => {
   expect(loaded.config!.shown).not.toContain('example-password')
 })
 
-it('the JSON Schema accepts the keys of the example', () => {
-  const schema = jsonSchema(probeTypes) as { properties: { probes: { items: { oneOf: { title: string, properties: object }[] } } } & Record<string, object> }
-  const content = parse(readFileSync(example, 'utf8')) as { probes: { type: string }[] } & Record<string, unknown>
-  for (const key of Object.keys(content)) expect(schema.properties).toHaveProperty(key)
-  for (const probe of content.probes) {
-    const entry = schema.properties.probes.items.oneOf.find(({ title }) => title === probe.type)
-    for (const key of Object.keys(probe)) expect(Object.keys(entry!.properties)).toContain(key)
-  }
+describe('the JSON Schema', () => {
+  // safe: it is a JSON Schema that zod itself has written
+  const schema = z.fromJSONSchema(jsonSchema(probeTypes) as Parameters<typeof z.fromJSONSchema>[0])
+  const accepts = (text: string) => schema.safeParse(parse(text)).success
+  const documented = [...readFileSync(join(root, 'docs/reference/probes.md'), 'utf8').matchAll(/```yaml\n([^]*?)```/g)].map(([, text]) => text!)
+
+  it('accepts curlew.example.yaml', () => {
+    expect(schema.safeParse(parse(readFileSync(example, 'utf8'))).error).toBeUndefined()
+  })
+
+  it.each([
+    ...documented,
+    'probes: [{ name: a, type: redis, target: x, every: "${EVERY}", timeout: "${T}s", failure_threshold: "${F}", histogram: "${H}", mode: "${M}" }]',
+    'limits: { series: "${S}" }\nprobes: []',
+  ])('accepts %j', (text) => { expect(accepts(text)).toBe(true) })
+
+  it.each([
+    'probes: [{ name: a, type: redis, target: x, colour: red }]', 'probes: [{ name: a, type: nope, target: x }]', 'probes: [{ type: redis, target: x }]',
+    'probes: [{ name: a, type: redis, target: x, every: never }]', 'probes: [{ name: a, type: redis, target: x, histogram: maybe }]', 'limits: { series: few }\nprobes: []',
+    'probe: []', 'labels: { a-b: c }\nprobes: []', 'probes: [{ name: a, type: redis, target: x, failure_threshold: 0 }]',
+  ])('refuses %j', (text) => { expect(accepts(text)).toBe(false) })
+
+  it('has RE2\'s patterns checked by nobody who knows only JavaScript\'s', () => {
+    expect(JSON.stringify(jsonSchema(probeTypes))).not.toContain('"format":"regex"')
+  })
 })
 
 it('the version is the package\'s', () => {

@@ -87,11 +87,22 @@ function entrySchema(type: ProbeType) {
   const { target, ...options } = type.options.shape
   const text = z.string().describe(target.description ?? `a target of type ${type.type}`)
   return z.strictObject({
-    ...commonShape, ...options,
+    // The target may be a URL, which can hold any of them.
+    ...commonShape, ...z.object(options).partial().shape,
     type: z.literal(type.type),
     target: text.optional(),
     targets: z.array(text).min(1).optional(),
   }).meta({ title: type.type, description: type.summary })
+}
+
+/** Lets `${}` stand where no plain text may, and takes RE2's syntax for no mistake: `regex` means JavaScript's to editors. */
+function asWritten({ jsonSchema, path }: { jsonSchema: z.core.JSONSchema.BaseSchema, path: readonly PropertyKey[] }): void {
+  if (jsonSchema.format === 'regex') delete jsonSchema.format
+  const { type, title: _title, description: _description, default: _default, examples: _examples, ...rule } = jsonSchema
+  const narrow = type === 'number' || type === 'integer' || type === 'boolean' || (type === 'string' && ('pattern' in rule || 'enum' in rule))
+  if (!narrow || path.includes('propertyNames')) return
+  for (const key of ['type', ...Object.keys(rule)]) delete jsonSchema[key]
+  jsonSchema.anyOf = [{ type, ...rule }, { type: 'string', pattern: '\\$\\{' }]
 }
 
 /** The JSON Schema (draft 07) of the whole config file. */
@@ -102,5 +113,5 @@ export function jsonSchema(types: readonly ProbeType[]): object {
     $schema: z.string().optional(), ...topShape,
     probes: z.array(z.discriminatedUnion('type', [first, ...others])),
   })
-  return { title: 'curlew.yaml', ...z.toJSONSchema(whole, { io: 'input', target: 'draft-07', unrepresentable: 'any' }) }
+  return { title: 'curlew.yaml', ...z.toJSONSchema(whole, { io: 'input', target: 'draft-07', unrepresentable: 'any', override: asWritten }) }
 }
