@@ -68,7 +68,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     },
     gauge(name, value, labels) {
       // What a probe still does after its run has ended belongs to no result.
-      if (!over) gauges.push(labels ? { name, value, labels } : { name, value })
+      // A target can send back what it was given, as a version for example.
+      if (!over) gauges.push(labels ? { name, value, labels: Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, redact(text)])) } : { name, value })
     },
   }
 

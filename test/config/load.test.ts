@@ -193,7 +193,7 @@ describe('what is read', () => {
   it('knows merge keys', () => {
     expect(jobs('probes:\n  - &a { name: a, type: demo, target: x, every: 10s }\n  - { <<: *a, name: b, timeout: 1s }\n').map(({ name, schedule, timeoutMs }) => [name, schedule, timeoutMs])).toEqual([['a', { everyMs: 10_000 }, 5_000], ['b', { everyMs: 10_000 }, 1_000]])
     expect(problems('probes:\n  - &a { name: a, type: demo, target: x, evry: 10s }\n  - { <<: *a, name: b }\n')).toEqual([
-      'c.yaml:2:42: probes[0].evry: unknown key for type demo; did you mean every?', 'c.yaml:3:5: probes[1].evry: unknown key for type demo; did you mean every?',
+      'c.yaml:2:42: probes[0].evry: unknown key for type demo; did you mean every?', 'c.yaml:2:42: probes[1].evry: unknown key for type demo; did you mean every?',
     ])
   })
 

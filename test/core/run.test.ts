@@ -4,7 +4,7 @@ import { SHARED_CODES } from '../../src/core/codes.ts'
 import { watchLoop } from '../../src/core/loop.ts'
 import { ProbeFailure, type Job, type ProbeContext } from '../../src/core/probe.ts'
 import { runJob, type RunOptions } from '../../src/core/run.ts'
-import { Secret } from '../../src/core/secrets.ts'
+import { Secret, taint } from '../../src/core/secrets.ts'
 import { testJob } from '../support/jobs.ts'
 
 const never = new AbortController().signal
@@ -98,6 +98,12 @@ describe('time', () => {
 
   it('does not mind a loader that fails: the run will say it', async () => {
     expect((await runJob(job(async () => {}, { load: () => Promise.reject(new Error('no module')) }), base)).status).toBe('ok')
+  })
+
+  it('hides a secret that the target sends back as a label', async () => {
+    taint('sent-back-0815')
+    const result = await runJob(job(async (probe) => probe.gauge('probe_test_info', 1, { version: 'v sent-back-0815' })), base)
+    expect(result.gauges).toEqual([{ name: 'probe_test_info', value: 1, labels: { version: 'v <secret>' } }])
   })
 
   it('takes no gauge from a probe that goes on after its run', async () => {

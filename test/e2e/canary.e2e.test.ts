@@ -29,13 +29,19 @@ const CANARIES = {
 it('no planted secret comes out anywhere', async () => {
   // Servers that send back what they were given: the worst that a target can do.
   const parrot = await tcpServer((socket) => socket.on('data', (data) => socket.end(`-ERR unknown command ${data.toString('latin1')}\r\n`)))
+  const proud = await tcpServer((socket) => socket.on('data', (data) => {
+    for (const [, command = ''] of data.toString('latin1').matchAll(/\*\d+\r\n\$\d+\r\n(\w+)/g)) {
+      const info = `redis_version:${CANARIES.literal}\r\nrole:master\r\n`
+      socket.write({ role: '*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n', info: `$${info.length}\r\n${info}\r\n` }[command.toLowerCase()] ?? '+OK\r\n')
+    }
+  }))
   const echo = createServer((request, response) => {
     response.statusCode = 500
     response.statusMessage = 'Echo'
     response.end(JSON.stringify([request.url, request.headers]))
   })
   await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve))
-  cleanups.push(() => parrot.close(), () => { echo.close() })
+  cleanups.push(() => parrot.close(), () => proud.close(), () => { echo.close() })
   const web = (echo.address() as AddressInfo).port // safe: it listens on TCP
   const closed = await freePort()
   const secretFile = write('secret', `${CANARIES.file}\n`)
@@ -43,6 +49,7 @@ it('no planted secret comes out anywhere', async () => {
   const probes = [
     'defaults: { every: 300ms, timeout: 250ms }', 'probes:',
     `  - { name: literal, type: redis, target: "127.0.0.1:${parrot.port}", username: u, password: ${CANARIES.literal} }`,
+    `  - { name: version, type: redis, target: "127.0.0.1:${proud.port}", password: ${CANARIES.literal}, mode: read-only }`,
     `  - { name: env, type: redis, target: "127.0.0.1:${closed}", password: "\${CANARY_ENV}" }`,
     `  - { name: file, type: redis, target: "127.0.0.1:${parrot.port}", password: "\${file:${secretFile}}" }`,
     `  - { name: url, type: redis, target: "redis://:${CANARIES.url}@127.0.0.1:${parrot.port}" }`,
@@ -65,7 +72,7 @@ it('no planted secret comes out anywhere', async () => {
     seen[path] = text + JSON.stringify([...answered])
   }
   const { probes: list } = JSON.parse((await curlew.get('/api/v1/probes', { headers })).text) as { probes: { id: string }[] }
-  expect(list).toHaveLength(8)
+  expect(list).toHaveLength(9)
   for (const { id } of list) seen[`/api/v1/probes/${id}`] = (await curlew.get(`/api/v1/probes/${id}`, { headers })).text
   seen['openmetrics'] = (await curlew.get('/metrics', { headers: { ...headers, accept: 'application/openmetrics-text' } })).text
   seen['refused'] = (await curlew.get('/config', { headers: { authorization: `Basic ${Buffer.from(`admin:${CANARIES.argv}`).toString('base64')}` } })).text
@@ -101,6 +108,7 @@ it('no planted secret comes out anywhere', async () => {
       }
     }
   }
+  expect(seen['/metrics']).toContain('redis_version="<secret>"')
   expect(seen['/config']).toContain('<secret>')
   expect(seen['check json']).toContain('<secret>')
 }, 40_000)
