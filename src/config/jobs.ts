@@ -119,12 +119,12 @@ const common = z.object(commonShape)
 export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknown>>, discovered = false): { jobs: Job[], issues: EntryIssue[], secrets: PropertyKey[][] } {
   const { type: _type, target, targets, ...rest } = entry
   const optionKeys = Object.keys(type.options.shape)
-  const commonRaw = Object.fromEntries(Object.entries(rest).filter(([key]) => key in commonShape))
+  const commonRaw = Object.fromEntries(Object.entries(rest).filter(([key]) => Object.hasOwn(commonShape, key)))
   const optionsRaw = Object.fromEntries(Object.entries(rest).filter(([key]) => optionKeys.includes(key)))
   const issues: EntryIssue[] = []
 
   for (const key of Object.keys(rest)) {
-    if (!(key in commonShape) && !optionKeys.includes(key)) {
+    if (!Object.hasOwn(commonShape, key) && !optionKeys.includes(key)) {
       issues.push({ path: [key], atKey: true, message: `unknown key for type ${type.type}${nearest(key, [...Object.keys(commonShape), ...optionKeys, 'type', 'targets'])}` })
     }
   }
@@ -173,10 +173,10 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
   const levels = levelsOf(type)
   if (read.success) {
     for (const name of Object.keys(read.data.limits)) {
-      if (!(name in levels)) issues.push({ path: ['limits', name], message: `expected one of ${Object.keys(levels).join(', ')}` })
+      if (!Object.hasOwn(levels, name)) issues.push({ path: ['limits', name], message: `expected one of ${Object.keys(levels).join(', ')}` })
     }
     for (const [index, name] of read.data.fail_on.entries()) {
-      if (!(name in read.data.limits)) issues.push({ path: ['fail_on', index], message: 'expected the name of a limit that is set under limits' })
+      if (!Object.hasOwn(read.data.limits, name)) issues.push({ path: ['fail_on', index], message: 'expected the name of a limit that is set under limits' })
     }
     const { every, timeout, cron } = read.data
     if (every !== undefined && cron !== undefined && 'every' in rest && 'cron' in rest) issues.push({ path: ['cron'], message: 'expected either every or cron' })

@@ -118,14 +118,19 @@ function readTop(documents: readonly ConfigDocument[], complain: (document: Conf
       if (key === 'probes') continue
       const other = home.get(key)
       if (other) complain(document, { path: [key], atKey: true, message: `already set in ${other.file}` })
-      else if (key !== '$schema' && !(key in topShape)) complain(document, { path: [key], atKey: true, message: `unknown key${nearest(key, [...Object.keys(topShape), 'probes'])}` })
+      else if (key !== '$schema' && !Object.hasOwn(topShape, key)) complain(document, { path: [key], atKey: true, message: `unknown key${nearest(key, [...Object.keys(topShape), 'probes'])}` })
       else {
         home.set(key, document)
         merged[key] = value
       }
     }
   }
-  const read = topSchema.safeParse(merged)
+  let read = topSchema.safeParse(merged)
+  if (!read.success) {
+    const issues = read.error.issues.flatMap(flatten)
+    const texts = documents.flatMap((document) => textsFor(document, [], issues))
+    if (texts.length > 0) read = topSchema.safeParse(texts.reduce<Record<string, unknown>>((changed, { path, text }) => withValue(changed, path, text), merged))
+  }
   if (read.success) {
     const { every, timeout } = read.data.defaults
     const document = home.get('defaults')

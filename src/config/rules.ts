@@ -65,18 +65,30 @@ function circles(entries: readonly Entry[]): CrossIssue[] {
   const done = new Set<string>()
   const found: CrossIssue[] = []
 
-  function walk(name: string, trail: readonly string[]) {
-    const start = trail.indexOf(name)
-    if (start >= 0) {
-      const circle = trail.slice(start)
-      const entry = entries.find((one) => one.name !== undefined && circle.includes(one.name))
-      if (entry) found.push({ entry, issue: { path: ['depends_on'], message: `dependency circle: ${[...circle, name].join(' -> ')}` } })
-      return
+  for (const first of byName.keys()) {
+    // From `first` to where the walk is. No recursion: a chain may be as long as the config.
+    const trail: { readonly name: string, readonly rest: string[] }[] = []
+    const open = new Set<string>()
+    const enter = (name: string) => {
+      if (done.has(name)) return
+      open.add(name)
+      trail.push({ name, rest: (byName.get(name)?.dependsOn ?? []).flatMap((text) => (text === undefined ? [] : [text.split('/')[0] ?? text])) })
     }
-    if (done.has(name)) return
-    for (const text of byName.get(name)?.dependsOn ?? []) if (text !== undefined) walk(text.split('/')[0] ?? text, [...trail, name])
-    done.add(name)
+    enter(first)
+    for (let top = trail.at(-1); top; top = trail.at(-1)) {
+      const next = top.rest.shift()
+      if (next === undefined) {
+        trail.pop()
+        open.delete(top.name)
+        done.add(top.name)
+      } else if (open.has(next)) {
+        const circle = trail.slice(trail.findIndex(({ name }) => name === next)).map(({ name }) => name)
+        const entry = entries.find((one) => one.name !== undefined && circle.includes(one.name))
+        if (entry) found.push({ entry, issue: { path: ['depends_on'], message: `dependency circle: ${[...circle, next].join(' -> ')}` } })
+      } else {
+        enter(next)
+      }
+    }
   }
-  for (const name of byName.keys()) walk(name, [])
   return found
 }

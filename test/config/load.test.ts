@@ -8,7 +8,7 @@ import { loadConfig, readConfig } from '../../src/config/load.ts'
 import { duration, hostPort, pattern, secret } from '../../src/core/fields.ts'
 import { defineProbe } from '../../src/core/probe.ts'
 import { redact } from '../../src/core/secrets.ts'
-import { diagnosticText } from '../../src/config/document.ts'
+import { diagnosticText, readDocument } from '../../src/config/document.ts'
 
 /** A type with every kind of field, so that these tests do not depend on what a real one happens to have. */
 const demo = defineProbe({
@@ -71,6 +71,10 @@ describe('every mistake has a place and a sentence', () => {
     ['no probes', 'labels: {}\n', ['c.yaml:1:1: probes: expected a list of probes, but the key is missing']],
     ['probes is no list', 'probes: 3\n', ['c.yaml:1:9: probes: expected a list of probes']],
     ['an entry is no mapping', 'probes: [x]\n', ['c.yaml:1:10: probes[0]: expected a mapping with name, type and target']],
+    ['keys that every object has', entry('constructor: 1', 'limits: { toString: { warning: 1 } }'), ['c.yaml:5:5: probes[0].constructor: unknown key for type demo', 'c.yaml:6:15: probes[0].limits.toString: expected one of duration, level']],
+    ['a mistake that a merge brings', 'defaults: &d { every: 30 }\nprobes:\n  - { <<: *d, name: a, type: demo, target: x }\n', ['c.yaml:1:23: defaults.every: expected a duration such as 500ms, 30s or 1h30m', 'c.yaml:1:23: probes[0].every: expected a duration such as 500ms, 30s or 1h30m']],
+    ['an alias inside its own anchor', 'probes: &p\n  - [*p, *p]\n', ['c.yaml:2:5: probes[0]: expected a mapping with name, type and target', 'c.yaml:2:6: probes[0][0]: expected at most 100 levels, and no alias inside its own anchor']],
+    ['a mistake after a byte order mark', '\uFEFFprobe: 1\nprobes: []\n', ['c.yaml:1:1: probe: unknown key; did you mean probes?']],
     ['an empty file', '', ['c.yaml:1:1: expected a mapping with the key probes']],
     ['defaults with a mistake', 'defaults: { every: never }\nprobes: []\n', ['c.yaml:1:20: defaults.every: expected a duration such as 500ms, 30s or 1h30m']],
     ['a default that an entry makes wrong', `defaults: { timeout: 10s }\n${entry('every: 5s')}`, ['c.yaml:3:5: probes[0]: timeout (from defaults): expected at most every, 5 s']],
@@ -133,7 +137,28 @@ describe('every mistake has a place and a sentence', () => {
   })
 })
 
+it('finds a circle at the end of a chain as long as the config', () => {
+  const chain = Array.from({ length: 10_000 }, (_, i) => `  - { name: p${i}, type: nope, depends_on: [p${Math.min(i + 1, 9_999)}] }\n`)
+  expect(problems(`probes:\n${chain.join('')}`).filter((line) => line.includes('circle'))).toHaveLength(1)
+})
+
 describe('what is read', () => {
+  it.each(['!Abc123', '&Abc123', '"abc"', "'abc'", ' abc ', '|', '>', '---', '...', '!!str 5', 'null', '0x1F', '007', '#a'])('a password as the environment has it: %s', (password) => {
+    const loaded = readDocument('c.yaml', 'probes: [{ query: "${P}", port: "${N}" }]', { P: password, N: '6379' })
+    const raw = typeof loaded.value === 'object' ? JSON.stringify(loaded.value) : ''
+    expect(raw).toContain('"port":6379')
+    expect(read(entry('password: "${P}"'), { P: password }).diagnostics).toEqual([])
+    expect(loaded.substituted[0]?.text).toBe(password)
+    if (!['null', '0x1F', '007'].includes(password)) expect(loaded.value).toMatchObject({ probes: [{ query: password }] })
+  })
+
+  it('a label and an id that are numbers in the environment as the texts they have to be', () => {
+    const loaded = read('instance_id: "${N}"\nlabels: { dc: "${N}" }\nprobes: [{ name: a, type: demo, target: x }]\n', { N: '07' })
+    expect(loaded.diagnostics).toEqual([])
+    expect(loaded.config?.top.instance_id).toBe('07')
+    expect(loaded.config?.jobs[0]?.labels).toEqual({ dc: '07' })
+  })
+
   const jobs = (text: string, env: NodeJS.ProcessEnv = {}) => {
     const loaded = read(text, env)
     expect(loaded.diagnostics).toEqual([])
