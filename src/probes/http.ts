@@ -1,14 +1,18 @@
+import { isIP, type Socket } from 'node:net'
 import type { SharedCode } from '../core/codes.ts'
+import { Endpoint } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import { VERSION } from '../core/version.ts'
 import { addressOf, dial, type Resolve } from './lib/dial.ts'
 import { isExpected, judge } from './lib/http-checks.ts'
-import { exchange, type HttpAnswer, type HttpRequest } from './lib/http-exchange.ts'
+import { exchange, type HttpAnswer, type HttpRequest, type Reading } from './lib/http-exchange.ts'
 import { exportAnswer, httpGauges, perHop, type HttpGauge } from './lib/http-gauges.ts'
 import { httpOptions, type HttpOptions } from './lib/http-options.ts'
-import { afterRedirect, cookieJar, mayShareCredentials, redirectOf, refuseInner } from './lib/http-redirect.ts'
-import { endpointOf, printable } from './lib/http-target.ts'
-import { resolveHost } from './lib/resolve.ts'
+import { afterRedirect, cookieJar, mayShareCredentials, redirectOf, refuseInner, UNSEEN } from './lib/http-redirect.ts'
+import { dialProxy, proxyAuthorization, proxyCodes, proxyRefusal, speakingFor } from './lib/http-proxy.ts'
+import { proxyRules, type ChooseProxy, type Proxy } from './lib/http-proxy-rules.ts'
+import { credentialsOf, endpointOf, printable } from './lib/http-target.ts'
+import { resolveHost, type Address } from './lib/resolve.ts'
 import { secure, type TlsOptions } from './lib/tls.ts'
 
 const MOST_REDIRECTS = 10
@@ -25,6 +29,7 @@ const codes = {
   http_redirect_refused: { layer: 'request', reason: 'denied', en: 'A redirect leads to an address that Curlew does not follow it to.', zh: '重定向指向 Curlew 拒绝访问的地址。' },
   http_protocol: { layer: 'request', reason: 'protocol', en: 'The answer is not proper HTTP/1.', zh: '响应不是合法的 HTTP/1。' },
   http_truncated: { layer: 'request', reason: 'reset', en: 'The connection ended in the middle of the answer.', zh: '响应尚未传完连接就断开了。' },
+  ...proxyCodes,
 } as const
 
 type Context = ProbeContext<'resolve' | 'connect' | 'tls' | 'processing' | 'transfer', HttpGauge, keyof typeof codes | SharedCode>
@@ -59,6 +64,7 @@ export const http = defineProbe({
     if (probe.mode === 'read-only' && !HARMLESS.has(options.method)) throw new ProbeFailure('prober_denied', `the probe is read-only, and its method is ${options.method}`)
     const { context, restart, flush } = perHop(probe)
     const origin = options.target.url()
+    const choose = proxyRules(options)
     const cookies = cookieJar()
     let hop: Hop = { url: origin, method: options.method, body: options.body, trusted: true }
     let redirects = 0
@@ -66,14 +72,14 @@ export const http = defineProbe({
     try {
       for (;;) {
         restart()
-        const { answer, ip, next } = await visit(context, options, hop, cookies, innermost)
-        innermost ??= ip
+        const { answer, from, proxy, next } = await visit(context, options, hop, cookies, choose, innermost)
+        innermost ??= from
         if (next) redirects++
         context.gauge('probe_http_redirects', redirects)
         if (!next) {
           const ssl = hop.url.protocol === 'https:'
           exportAnswer(context, answer, ssl)
-          check(context, options, answer, ssl)
+          check(context, options, answer, ssl, proxy)
           return
         }
         if (redirects > MOST_REDIRECTS) context.fail('http_redirect_loop', `more than ${MOST_REDIRECTS} redirects, the last one to ${printable(next)}`)
@@ -87,43 +93,80 @@ export const http = defineProbe({
   },
 })
 
-/** One request on a connection of its own: the answer, where it sends the client, and the address that gave it. */
-async function visit(probe: Context, options: HttpOptions, hop: Hop, cookies: ReturnType<typeof cookieJar>, innermost: string | undefined): Promise<{ answer: HttpAnswer, ip: string, next: URL | undefined }> {
+/** What came of one request. */
+interface Visit {
+  readonly answer: HttpAnswer
+  /** The address that gave it, as far as it is known. */
+  readonly from: string
+  /** The proxy that read the request and may have answered by itself. */
+  readonly proxy: Proxy | undefined
+  /** Where the answer sends the client. */
+  readonly next: URL | undefined
+}
+
+/** One request on a connection of its own, through a proxy where `choose` names one for this hop. */
+async function visit(probe: Context, options: HttpOptions, hop: Hop, cookies: ReturnType<typeof cookieJar>, choose: ChooseProxy, innermost: string | undefined): Promise<Visit> {
   const { url } = hop
+  const endpoint = endpointOf(url)
+  const home = endpoint.host === options.target.host
+  const pinned = home ? options.target.ip : undefined
+  const proxy = choose(url, pinned)
+  const guard = (addresses: readonly Address[]) => { if (innermost !== undefined && !home) refuseInner(innermost, addresses) }
   const resolve: Resolve = async (host, how) => {
-    const { host: home, ip } = options.target
-    const addresses = host === home && ip !== undefined ? [addressOf(ip)] : await resolveHost(host, how)
+    const addresses = !proxy && pinned !== undefined ? [addressOf(pinned)] : await resolveHost(host, how)
     probe.zeroPhases()
-    if (innermost !== undefined && host !== options.target.host) refuseInner(innermost, addresses)
+    if (!proxy) guard(addresses)
     return addresses
   }
-  const endpoint = endpointOf(url)
-  const plain = await dial(probe, endpoint, options, resolve)
-  const ip = plain.remoteAddress ?? endpoint.host
+  const literal = literalOf(pinned ?? endpoint.host)
+  if (proxy && literal) guard([literal])
+
+  const request = requestOf(options, hop, cookies.header(url))
+  const ssl = url.protocol === 'https:'
+  // A proxy takes the host from the request line and overwrites Host with it (RFC 9112, 3.2.2): another one needs a tunnel.
+  const tunnel = ssl || pinned !== undefined || request.headers.get('Host') !== url.host
+  const plain = proxy
+    ? await dialProxy(probe, proxy, tunnel ? new Endpoint(pinned ?? endpoint.host, endpoint.port) : undefined, options, resolve)
+    : await dial(probe, endpoint, options, resolve)
   try {
     const tls = tlsOf(options, hop)
-    const socket = url.protocol === 'https:' ? await secure(probe, plain, nameOf(options, hop, endpoint.host), tls, ['http/1.1']) : plain
+    const socket = ssl ? await secure(probe, plain, nameOf(options, hop, endpoint.host), tls, ['http/1.1']) : plain
     const followed = (status: number, headers: HttpAnswer['headers']) =>
       options.follow_redirects && !options.status.includes(status) ? redirectOf({ status, headers }, url) : undefined
-    const answer = await exchange(probe, socket, requestOf(options, hop, cookies.header(url)), {
-      limit: options.body_limit,
-      wanted: (status, headers) => hop.method !== 'HEAD' && !followed(status, headers),
-      tls,
-    })
+    const reading: Reading = { limit: options.body_limit, wanted: (status, headers) => hop.method !== 'HEAD' && !followed(status, headers), tls }
+    const reader = tunnel ? undefined : proxy
+    const answer = await (reader
+      ? speakingFor(probe, reader, 'no answer to the request, so the proxy or what is behind it is silent', () => askProxy(probe, reader, socket, options, url, request, reading))
+      : exchange(probe, socket, request, reading))
     cookies.store(url, answer.headers)
-    return { answer, ip, next: followed(answer.status, answer.headers) }
+    return { answer, from: proxy ? literal?.ip ?? UNSEEN : plain.remoteAddress ?? endpoint.host, proxy: reader, next: followed(answer.status, answer.headers) }
   } finally {
     plain.destroy()
   }
 }
 
+/** A request that the proxy itself reads and passes on. */
+async function askProxy(probe: Context, proxy: Proxy, socket: Socket, options: HttpOptions, url: URL, request: HttpRequest, reading: Reading): Promise<HttpAnswer> {
+  const headers = new Map([...request.headers, ...Object.entries(proxyAuthorization(proxy))])
+  const answer = await exchange(probe, socket, { ...request, path: `${url.origin}${request.path}`, headers }, reading)
+  if (answer.status === 407 && !isExpected(407, options.status)) throw proxyRefusal(proxy)
+  return answer
+}
+
+/** The address that a host names by itself, whoever looks it up. */
+function literalOf(host: string): Address | undefined {
+  if (/^(?:.+\.)?localhost\.?$/.test(host)) return addressOf('127.0.0.1')
+  return isIP(host) === 0 ? undefined : addressOf(host)
+}
+
 /** Judges the answer, and says in the gauge whether it was a pattern that it failed. */
-function check(probe: Context, options: HttpOptions, answer: HttpAnswer, ssl: boolean): void {
+function check(probe: Context, options: HttpOptions, answer: HttpAnswer, ssl: boolean, proxy: Proxy | undefined): void {
   const patterns = [options.body_matches, options.body_not_matches, options.header_matches, options.header_not_matches].some((list) => list.length > 0)
   let byPattern = false
   try {
     judge(answer, ssl, options)
   } catch (error) {
+    if (proxy && error instanceof ProbeFailure && error.code === 'http_status_unexpected') throw new ProbeFailure(error.code, `${error.message}; it came by the proxy ${proxy.endpoint}, which may have answered by itself`)
     byPattern = error instanceof ProbeFailure && ['http_body_mismatch', 'http_header_mismatch'].includes(error.code)
     throw error
   } finally {
@@ -154,7 +197,7 @@ function requestOf(options: HttpOptions, { url, method, body, trusted }: Hop, co
       set(name, name.toLowerCase() === 'cookie' && cookie !== undefined ? `${text}; ${cookie}` : text)
     }
   }
-  return { url, method, headers, body }
+  return { path: `${url.pathname}${url.search}`, method, headers, body }
 }
 
 /** A client certificate and a name to verify are meant for the target alone. */
@@ -166,12 +209,4 @@ function tlsOf(options: HttpOptions, { trusted }: Hop): TlsOptions {
 function nameOf({ host_header: header }: HttpOptions, { trusted }: Hop, host: string): string {
   const name = trusted && header !== undefined && URL.canParse(`https://${header}`) ? new URL(`https://${header}`).hostname : undefined
   return name === undefined ? host : name.replace(/^\[|\]$/g, '')
-}
-
-function credentialsOf({ username, password }: URL): { readonly username: string, readonly password: string } {
-  try {
-    return { username: decodeURIComponent(username), password: decodeURIComponent(password) }
-  } catch {
-    throw new Error('expected user name and password of the URL to be percent-encoded')
-  }
 }

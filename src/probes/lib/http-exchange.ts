@@ -5,7 +5,8 @@ import { decoded, readBody, type Body } from './http-body.ts'
 import { tlsFailure, type TlsOptions } from './tls.ts'
 
 export interface HttpRequest {
-  readonly url: URL
+  /** The request target: a path with its query, or a whole URL for a proxy (RFC 9112, 3.2). */
+  readonly path: string
   readonly method: string
   /** Header names as they are written, `Host` among them. */
   readonly headers: ReadonlyMap<string, string>
@@ -41,11 +42,11 @@ export async function exchange(probe: ProbeContext<'processing' | 'transfer', ne
   let answered = false
   let broken: Error | undefined
 
-  const { url, method, headers, body } = request
+  const { path, method, headers, body } = request
   const outgoing = httpRequest({
     createConnection: () => socket,
     method,
-    path: `${url.pathname}${url.search}`,
+    path,
     setHost: false,
     headers: Object.fromEntries(headers),
   })

@@ -12,6 +12,8 @@ const LONGEST_COOKIE = 4_096
 const METADATA: ReadonlySet<string> = new Set(['fd00:ec2::254', '100.100.100.200'])
 const INNER: Readonly<Record<string, number>> = { unicast: 0, private: 1, uniqueLocal: 1, carrierGradeNat: 1, loopback: 2 }
 const INNERMOST = 3
+/** Stands for the address of a target that only a proxy sees: it counts as one of the internet. */
+export const UNSEEN = 'a target whose address only the proxy sees'
 
 /** Where an answer sends the client, or undefined. Throws ProbeFailure('http_protocol') when that is no web page. */
 export function redirectOf({ status, headers }: Pick<HttpAnswer, 'status' | 'headers'>, from: URL): URL | undefined {
@@ -43,7 +45,7 @@ export function afterRedirect(status: number, method: string): { readonly method
  * must not make the prober knock at doors that only the prober can reach.
  */
 export function refuseInner(from: string, to: readonly Address[]): void {
-  const allowed = innerness(from)
+  const allowed = from === UNSEEN ? 0 : innerness(from)
   const bad = to.find(({ ip }) => innerness(ip) > allowed)
   if (bad) throw new ProbeFailure('http_redirect_refused', `a redirect leads to ${bad.ip}, which is further inside than ${from}; make that page a target if it is meant`)
 }

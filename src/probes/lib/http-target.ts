@@ -48,6 +48,15 @@ export function endpointOf(url: URL): Endpoint {
   return new Endpoint(hostOf(url), url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port))
 }
 
+/** User name and password of a URL, decoded. Throws an Error with a sentence when they cannot be. */
+export function credentialsOf({ username, password }: URL): { readonly username: string, readonly password: string } {
+  try {
+    return { username: decodeURIComponent(username), password: decodeURIComponent(password) }
+  } catch {
+    throw new Error('expected user name and password of the URL to be percent-encoded')
+  }
+}
+
 function hostOf({ hostname }: URL): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname
 }
