@@ -8,8 +8,8 @@ const MOST_ASKED = 20
 const GRACE_MS = 10_000
 
 interface Episode {
-  /** By dependency id: how often it was asked to run, and the start of its last run at that time. */
-  readonly asked: Map<string, { readonly times: number, readonly after: number | undefined }>
+  /** By dependency id: how often it was asked to run, and how many runs it had had at that time. */
+  readonly asked: Map<string, { readonly times: number, readonly runs: number }>
   /** Wall clock, ms: until when dependencies are waited for. */
   readonly until: number
   /** Wall clock, ms: start of the failed run that made the job unhealthy. */
@@ -88,12 +88,13 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
   }
 
   /** Runs a dependency at once, as often as its threshold needs to be sure. */
-  function ask(episode: Episode, { job, last }: JobState) {
+  function ask(episode: Episode, { job, counts }: JobState) {
     const before = episode.asked.get(job.id)
-    const answered = before === undefined || before.after !== last?.startedAt
+    const runs = counts.ok + counts.failed + counts.unknown
+    const answered = before?.runs !== runs
     const times = before?.times ?? 0
     if (!answered || times >= job.failureThreshold || (times === 0 && episode.asked.size >= MOST_ASKED)) return
-    episode.asked.set(job.id, { times: times + 1, after: last?.startedAt })
+    episode.asked.set(job.id, { times: times + 1, runs })
     runNow(job.id)
   }
 
