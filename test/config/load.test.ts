@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { loadConfig, readConfig } from '../../src/config/load.ts'
 import { duration, hostPort, pattern, secret } from '../../src/core/fields.ts'
@@ -252,8 +252,8 @@ describe('secrets', () => {
 
 describe('files', () => {
   let directory: string
-  beforeAll(() => { directory = mkdtempSync(join(tmpdir(), 'curlew-config-')) })
-  afterAll(() => { rmSync(directory, { recursive: true }) })
+  beforeEach(() => { directory = mkdtempSync(join(tmpdir(), 'curlew-config-')) })
+  afterEach(() => { rmSync(directory, { recursive: true }) })
 
   it('reads a directory as one config', () => {
     writeFileSync(join(directory, '10-a.yaml'), 'defaults: { every: 10s }\nprobes: [{ name: a, type: demo, target: x }]\n')
