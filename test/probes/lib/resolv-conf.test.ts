@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parseHosts, parseResolvConf, systemFiles } from '../../../src/probes/lib/resolv-conf.ts'
 import { temporaryDirectory } from '../../support/process.ts'
 
@@ -66,9 +66,13 @@ describe('hosts', () => {
 })
 
 describe('the files', () => {
-  const directory = temporaryDirectory()
-  afterAll(() => directory.remove())
-  const paths = { resolvConf: join(directory.path, 'resolv.conf'), hosts: join(directory.path, 'hosts') }
+  let directory: ReturnType<typeof temporaryDirectory>
+  let paths: { resolvConf: string, hosts: string }
+  beforeEach(() => {
+    directory = temporaryDirectory()
+    paths = { resolvConf: join(directory.path, 'resolv.conf'), hosts: join(directory.path, 'hosts') }
+  })
+  afterEach(() => directory.remove())
 
   it('are read again when they were replaced or removed', () => {
     const read = systemFiles({ ...paths, checkEveryMs: 0 })
