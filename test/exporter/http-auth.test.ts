@@ -173,6 +173,15 @@ describe('the authenticator', () => {
     expect(asked[0]?.hash).toMatch(/^\$2b\$04\$[./A-Za-z0-9]{53}$/)
   })
 
+  it('compares no password of an address that has failed too often', async () => {
+    let compared = 0
+    const counting = createAuthenticator({ compare: async () => { compared++; return false }, close: async () => {} }, () => {})
+    for (let attempt = 0; attempt < 15; attempt++) {
+      await counting.login(basic('alice', `wrong ${attempt}`).authorization, '192.0.2.7', { users: new Map([['alice', HASH]]), tokens: [] })
+    }
+    expect(compared).toBe(10)
+  })
+
   it('answers 503 when the password cannot be compared', async () => {
     const broken = createAuthenticator({ compare: async () => { throw new CannotCompare('too many logins at a time') }, close: async () => {} }, () => {})
     expect(await login(broken, 'alice', 'right')).toEqual({ status: 503, message: 'The password could not be checked (too many logins at a time): try again.' })
