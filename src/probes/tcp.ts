@@ -69,7 +69,7 @@ export const tcp = defineProbe({
           }
         })
       }
-      // Whoever sends or expects nothing would leave before a TLS 1.3 server can say that it wants a certificate.
+      // Whoever sends or expects nothing would leave before a TLS 1.3 server can say that it wants another certificate.
       if ('authorizationError' in socket && expect === undefined) await awaitRefusal(probe, socket, options)
       await closePolitely(socket)
     } finally {

@@ -13,8 +13,10 @@ it.each(['-tls1_2', '-tls1_3'])('says that the client certificate it has is refu
   ], { ready: () => listens(port) })
   const probe = (entry: Record<string, unknown>) => probeOnce(tcp, { target: `127.0.0.1:${port}`, tls: true, ca_file: caFile, server_name: 'localhost', ...entry })
   try {
-    const refused = { cert_file: strangeClient.certFile, key_file: strangeClient.keyFile, expect: 'x' }
-    expect(await probe(refused)).toMatchObject({ status: 'failed', failure: { layer: 'tls', reason: 'denied', code: 'tls_client_cert_refused' } })
+    const strange = { cert_file: strangeClient.certFile, key_file: strangeClient.keyFile }
+    const refused = { status: 'failed', failure: { layer: 'tls', reason: 'denied', code: 'tls_client_cert_refused' } }
+    expect(await probe(strange), 'nothing sent, nothing expected').toMatchObject(refused)
+    expect(await probe({ ...strange, expect: 'x' }), 'the alert comes while reading').toMatchObject(refused)
     expect(await probe({})).toMatchObject({ status: 'failed', failure: { layer: 'tls', reason: 'denied', code: 'tls_client_cert_required' } })
   } finally {
     await server.stop()

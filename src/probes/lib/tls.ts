@@ -12,7 +12,7 @@ export { tlsFailure } from './tls-failure.ts'
 export { tlsGauges } from './tls-gauges.ts'
 export type { TlsOptions } from './tls-context.ts'
 
-/** How long a TLS 1.3 server is given to refuse a client without a certificate. */
+/** How long a TLS 1.3 server is given to refuse the client's certificate, or that it has none. */
 const LINGER_MS = 200
 /** Kept back from the run's time, so that lingering never turns a good run into a timeout. */
 const MARGIN_MS = 50
@@ -63,13 +63,13 @@ export function secure(
 }
 
 /**
- * Waits a moment for a TLS 1.3 server's refusal of a client without a certificate, for callers that would close without
- * reading anything. Ends at once when the server shows that it has accepted the client: it sends a session ticket or
+ * Waits a moment for a TLS 1.3 server's refusal of the client's certificate, or of a client without one, for callers that
+ * would close without reading anything. Ends at once when the server shows that it has accepted the client: it sends a session ticket or
  * data. Throws the failure; belongs to no phase, since the handshake itself is over.
  */
 export function awaitRefusal(probe: ProbeContext<string, string, never>, socket: TLSSocket, options: TlsOptions): Promise<void> {
   const ms = Math.min(LINGER_MS, probe.deadline - performance.now() - MARGIN_MS)
-  if (socket.getProtocol() !== 'TLSv1.3' || options.cert_file !== undefined || ms <= 0 || accepted.has(socket)) return Promise.resolve()
+  if (socket.getProtocol() !== 'TLSv1.3' || ms <= 0 || accepted.has(socket)) return Promise.resolve()
   return new Promise((resolve, reject) => {
     const settle = (error?: unknown) => {
       clearTimeout(timer)
