@@ -56,6 +56,11 @@ describe('http: a good page', () => {
     await eventually(() => server.open() === 0)
   })
 
+  it('ends where the answer says, whatever follows it', async () => {
+    expect(await probe(await bytes('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi and more'), { body_matches: ['^hi$'] })).toMatchObject({ status: 'ok' })
+    expect(await probe(await bytes('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'), { method: 'HEAD' }), 'a body to HEAD').toMatchObject({ status: 'ok' })
+  })
+
   it('sends method, headers and body', async () => {
     const server = await page()
     expect(await probe(server.url, { method: 'POST', body: '{"a":1}', headers: { 'Content-Type': 'application/json', 'User-Agent': 'me' }, host_header: 'shop.test' })).toMatchObject({ status: 'ok' })

@@ -54,7 +54,12 @@ export async function exchange(probe: ProbeContext<'processing' | 'transfer', ne
     answered = true
     firstByte.resolve()
   }))
-  outgoing.on('response', (message) => response.resolve(message))
+  // Here already: what follows a complete answer in the same packet is an error of the parser, and no fault of the answer.
+  outgoing.on('response', (message) => {
+    answered = true
+    firstByte.resolve()
+    response.resolve(message)
+  })
   // 101: what follows is another protocol, and not read.
   outgoing.on('upgrade', (message, wire) => {
     wire.destroy()
