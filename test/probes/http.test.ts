@@ -56,6 +56,14 @@ describe('http: a good page', () => {
     await eventually(() => server.open() === 0)
   })
 
+  it.each([
+    ['line ends without CR', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nhi'],
+    ['a Content-Length beside chunks', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n'],
+    ['a folded header', 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nhi'],
+  ])('is read as browsers read it: %s', async (_what, answer) => {
+    expect(await probe(await bytes(answer), { body_matches: ['^hi$'] })).toMatchObject({ status: 'ok' })
+  })
+
   it('ends where the answer says, whatever follows it', async () => {
     expect(await probe(await bytes('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi and more'), { body_matches: ['^hi$'] })).toMatchObject({ status: 'ok' })
     expect(await probe(await bytes('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'), { method: 'HEAD' }), 'a body to HEAD').toMatchObject({ status: 'ok' })
