@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nearest, readEntry } from '../config/jobs.ts'
@@ -62,6 +63,9 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   const jobs = await expanded([...unique.values()], io.signal)
   if (jobs.length === 0) throw new UsageError('nothing to probe')
 
+  // A server of the same name, or another check, may write to the same target at this moment: sharing a key, each would
+  // read what the other wrote, and blame the target.
+  const instance = `${configured?.instance ?? instanceId(undefined)}:${randomUUID().slice(0, 8)}`
   const until = performance.now() + waitMs
   let outcomes = await round(jobs)
   while (overall(outcomes) !== 'ok' && performance.now() < until && !io.signal.aborted) {
@@ -81,7 +85,7 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
 
   function round(all: readonly Job[]): Promise<Outcome[]> {
     return runRound(all, {
-      signal: io.signal, instance: configured?.instance ?? instanceId(undefined),
+      signal: io.signal, instance,
       concurrency: configured?.concurrency ?? 50, lateBoundMs: configured?.lateBoundMs ?? 500,
     })
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCurlew } from '../support/curlew.ts'
 import { freePort, temporaryDirectory } from '../support/process.ts'
+import { startRedis } from '../support/redis-server.ts'
 import { tcpServer, type TestServer } from '../support/tcp.ts'
 
 const directory = temporaryDirectory()
@@ -108,6 +109,18 @@ describe('what is probed', () => {
   it('as JUnit for a pipeline', async () => {
     const { stdout } = await runCurlew(['check', '-c', config, '-o', 'junit'])
     expect(stdout).toContain('<testsuite name="curlew" tests="3" failures="2" errors="0"')
+  })
+
+  it('under a key of its own, so that two at a time do not read what the other wrote', async () => {
+    const redis = await startRedis()
+    try {
+      // What may not be removed shows its key until it expires.
+      await redis.admin.call('ACL', 'SETUSER', 'default', '-unlink')
+      for (let round = 0; round < 2; round++) expect((await runCurlew(['check', `redis://127.0.0.1:${redis.port}`])).code).toBe(0)
+      expect(await redis.admin.keys('probe:*')).toHaveLength(2)
+    } finally {
+      await redis.stop()
+    }
   })
 
   it('again and again until it is well', async () => {
