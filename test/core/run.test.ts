@@ -13,9 +13,13 @@ const job = (run: (probe: ProbeContext) => Promise<void>, over: Partial<Job> = {
 const errno = (code: string) => Object.assign(new Error(`it failed: ${code}`), { code })
 
 describe('guilty only when proven', () => {
-  it.each(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EADDRNOTAVAIL', 'EACCES', 'EPERM', 'ERR_INVALID_ARG_TYPE', 'ERR_SOCKET_BAD_PORT', 'EINVAL', 'EWHATEVER'])('%s is ours', async (code) => {
+  it.each([
+    ['EMFILE', 'prober_no_files'], ['ENFILE', 'prober_no_files'], ['ENOMEM', 'prober_no_memory'], ['ENOBUFS', 'prober_no_memory'],
+    ['EADDRNOTAVAIL', 'prober_no_ports'], ['EADDRINUSE', 'prober_no_ports'], ['EACCES', 'prober_denied'], ['EPERM', 'prober_denied'],
+    ['ERR_INVALID_ARG_TYPE', 'prober_bug'], ['ERR_SOCKET_BAD_PORT', 'prober_bug'], ['EINVAL', 'prober_bug'], ['EWHATEVER', 'prober_bug'],
+  ])('%s is ours, and called %s', async (code, called) => {
     const result = await runJob(job((probe) => probe.phase('connect', () => { throw errno(code) })), base)
-    expect(result).toMatchObject({ status: 'unknown', failure: { layer: 'prober' } })
+    expect(result).toMatchObject({ status: 'unknown', failure: { layer: 'prober', code: called } })
   })
 
   it.each([

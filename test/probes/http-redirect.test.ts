@@ -89,6 +89,14 @@ describe('http: redirects', () => {
     expect(server.requests[1]?.headers).toMatchObject({ authorization: 'Bearer a-token-of-ours', cookie: 'mine=1; seen=yes' })
   })
 
+  it('lead to another port of the same host without credentials', async () => {
+    const other = await serve((_request, response) => response.end('page'))
+    const server = await redirect(() => other.url)
+    expect(await probe(server.url, { bearer_token: 'a-token-of-ours', secret_headers: { 'X-Api-Key': 'k3y-of-ours' } })).toMatchObject({ status: 'ok' })
+    expect(server.requests[0]?.headers).toHaveProperty('authorization')
+    for (const name of ['authorization', 'x-api-key']) expect(other.requests[0]?.headers).not.toHaveProperty(name)
+  })
+
   it('lead from http to https, and the last connection is what the gauges show', async () => {
     const secure = await serve((_request, response) => { response.end('x') }, { pair: certificates.good })
     const plain = await serve((_request, response) => { response.writeHead(301, { Location: secure.url }).end() })

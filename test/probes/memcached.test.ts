@@ -111,6 +111,11 @@ describe('memcached: what only a hand-written server does', () => {
     expect(await against((socket) => { socket.once('data', () => socket.end(line)) }, login)).toMatchObject(expected)
   })
 
+  it('a server whose stats never end is cut off', async () => {
+    const result = await against((socket) => { socket.once('data', () => socket.write(`VERSION 1.6.18\r\n${'STAT a 1\r\n'.repeat(2_000)}`)) }, { timeout: '1s' })
+    expect(result).toMatchObject(failed('request', 'protocol', 'memcached_protocol'))
+  })
+
   it('a slow server is not accused of anything while there is time', async () => {
     const slow = (ms: number) => (socket: Socket) => {
       const answer = script({})
