@@ -44,6 +44,17 @@ describe('guilty only when proven', () => {
     expect(await runJob(job((probe) => probe.phase(phase, () => { throw errno(code) })), base)).toMatchObject({ status: 'failed', failure })
   })
 
+  it('calls a timeout unknown when we took most of its time ourselves, and not when we took little', async () => {
+    const silent = job((probe) => probe.phase('request', () => new Promise<never>(() => {})), { timeoutMs: 60 })
+    expect(await runJob(silent, { ...base, lateSince: () => 40 })).toMatchObject({ status: 'unknown', failure: { code: 'prober_starved' } })
+    expect(await runJob(silent, { ...base, lateSince: () => 20 })).toMatchObject({ status: 'failed', failure: { code: 'request_timeout' } })
+  })
+
+  it('waits for a timeout that is longer than a timer of Node', async () => {
+    const result = await runJob(job((probe) => probe.phase('request', () => sleep(30)), { timeoutMs: 30 * 86_400_000 }), base)
+    expect(result.status).toBe('ok')
+  })
+
   it('takes the layer from the phase unless the code moves it', async () => {
     const codes = { demo_here: { reason: 'denied', en: 'x.', zh: '是。' }, demo_moved: { layer: 'auth', reason: 'denied', en: 'x.', zh: '是。' } } as const
     const failing = (code: string) => runJob(job((probe) => probe.phase('request', () => probe.fail(code, 'no')), { codes }), base)
