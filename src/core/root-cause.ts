@@ -55,6 +55,8 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
       const { last, health, cause } = target
       const failed = last?.status === 'failed'
       if (!last || last.startedAt < (failed ? since : turnedAt)) waitFor.push(target)
+      // An unknown run is no acquittal of what was failing before it.
+      else if (last.status === 'unknown' && (health.healthy === false || health.badInARow > 0)) waitFor.push(target)
       else if (!failed) return 'no'
       // Failing, but its threshold has not damped it into unhealthy yet; or broken too, and its own root still open.
       else if (health.healthy !== false || cause.kind === 'pending') waitFor.push(target)

@@ -162,6 +162,19 @@ it('does not let an unknown dependency explain anything', () => {
   expect(w.cause(redis)).toEqual({ kind: 'root' })
 })
 
+it('does not take an unknown run for an acquittal of a dependency that was failing', () => {
+  const w = world([dns, redis])
+  w.has(dns, 'ok')
+  w.has(redis, 'ok')
+  w.later(5_000)
+  w.has(dns, 'failed')
+  for (let run = 0; run < 3; run++) { w.has(redis, 'failed'); w.later(5_000) }
+  w.has(dns, 'unknown')
+  expect(w.cause(redis)).toEqual({ kind: 'pending' })
+  for (let run = 0; run < 2; run++) { w.later(10); w.has(dns, 'failed') }
+  expect(w.cause(redis)).toMatchObject({ kind: 'explained' })
+})
+
 it('stops waiting for a dependency that never answers', () => {
   const w = world([dns, redis])
   w.has(redis, 'failed')
