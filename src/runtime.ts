@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { readEntry } from './config/jobs.ts'
-import { loadConfig, type Config } from './config/load.ts'
+import { configChecksum, loadConfig, type Config } from './config/load.ts'
 import { diagnosticText } from './config/document.ts'
 import type { Top } from './config/schema.ts'
 import { watchLoop } from './core/loop.ts'
@@ -22,6 +22,8 @@ const FIRST_WINDOW_MS = 30_000
 /** New jobs start no faster than one in so many milliseconds, so that a large config does not begin with a burst. */
 const FIRST_GAP_MS = 10
 const REDISCOVER_MS = 60_000
+/** The longest time that a timer of Node can wait; a longer one would ring at once, again and again. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export interface RuntimeOptions {
   /** A file or directory; without one, what this machine shows is probed. */
@@ -141,6 +143,13 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       scheduler.remove(job.id)
       store.remove(job.id)
     }
+    for (const { id, type } of wanted.values()) {
+      const old = store.get(id)?.job
+      if (old === undefined || old.type === type) continue
+      // Phases and gauges of another type say nothing about this one.
+      scheduler.remove(id)
+      store.remove(id)
+    }
     const changed = [...wanted.values()].filter((job) => store.get(job.id)?.job.fingerprint !== job.fingerprint)
     for (const job of changed) {
       const state = store.put(job)
@@ -153,17 +162,27 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
   const expander = createExpander(apply, ({ name, target }, found) => log.warn({ probe: name, target, found }, 'more addresses than targets are made of'))
 
   function load(path: string): Reloaded {
-    const loaded = loadChecked(path)
+    let loaded: ReturnType<typeof loadChecked>
+    try {
+      loaded = loadChecked(path)
+    } catch (error) {
+      // A bug of ours in the reader must not end what runs.
+      loaded = { checksum, errors: [`${path}:1:1: an error inside Curlew, please report it: ${error instanceof Error ? error.message : String(error)}`] }
+    }
     checksum = loaded.checksum
     if (!loaded.config) {
       metrics.reloaded(false, Date.now())
       return { ok: false, errors: loaded.errors }
     }
-    config = loaded.config
-    apply('config', config.jobs.filter((job) => !job.each))
-    expander.set(config.jobs.filter((job) => job.each))
-    metrics.reloaded(true, Date.now())
+    use(loaded.config)
     return { ok: true }
+  }
+
+  function use(loaded: Config) {
+    config = loaded
+    apply('config', loaded.jobs.filter((job) => !job.each))
+    expander.set(loaded.jobs.filter((job) => job.each))
+    metrics.reloaded(true, Date.now())
   }
 
   async function reload(): Promise<Reloaded> {
@@ -193,6 +212,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       throw new ConfigError(first.errors)
     }
     config = first.config
+    checksum = first.checksum
   }
 
   return {
@@ -209,11 +229,12 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
         metrics.reloaded(true, Date.now())
         timers.push(setInterval(discover, REDISCOVER_MS))
       } else {
-        load(configPath)
+        // What was read before the port was opened: a pipe can be read once, and a file may be half-written by now.
+        if (config) use(config)
         if (autoReloadMs !== undefined) {
           timers.push(setInterval(() => {
-            if (loadChecked(configPath).checksum !== checksum) void reload() // never rejects
-          }, autoReloadMs))
+            if (configChecksum(configPath) !== checksum) void reload() // never rejects
+          }, Math.min(autoReloadMs, LONGEST_TIMER_MS)))
         }
       }
       ready = true

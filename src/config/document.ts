@@ -71,7 +71,8 @@ export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv)
   return { file, value, written, substituted, diagnostics, locate }
 }
 
-function lookUp(reference: string, env: NodeJS.ProcessEnv): { text: string } | { problem: string } {
+/** What stands for `${reference}`, or a sentence that says why nothing does. */
+export function lookUp(reference: string, env: NodeJS.ProcessEnv): { text: string } | { problem: string } {
   if (reference.startsWith('file:')) {
     const path = reference.slice('file:'.length)
     try {

@@ -6,7 +6,7 @@ import { parseDuration } from '../core/fields.ts'
 import type { Job, ProbeType } from '../core/probe.ts'
 import { HIDDEN, redact, taint } from '../core/secrets.ts'
 import { pathText } from '../core/yaml.ts'
-import { readDocument, type ConfigDocument, type Diagnostic } from './document.ts'
+import { lookUp, readDocument, type ConfigDocument, type Diagnostic } from './document.ts'
 import { flatten, nearest, readEntry, type EntryIssue } from './jobs.ts'
 import { crossCheck, type Entry } from './rules.ts'
 import { topSchema, topShape, type Top } from './schema.ts'
@@ -37,28 +37,40 @@ export function loadConfig(path: string, options: LoadOptions): Loaded {
   return readConfig(files.texts, options)
 }
 
+/** What `loadConfig` would give as `checksum`, without reading the YAML: cheap enough to be looked at every few seconds. */
+export function configChecksum(path: string, env: NodeJS.ProcessEnv = process.env): string {
+  const files = readFiles(path)
+  return 'diagnostics' in files ? '' : checksumOf(files.texts, env)
+}
+
+function checksumOf(texts: readonly FileText[], env: NodeJS.ProcessEnv): string {
+  const references = new Set(texts.flatMap(({ text }) => Array.from(text.matchAll(/\$\{([^}]*)\}/g), ([, reference = '']) => reference)))
+  return createHash('sha256').update(JSON.stringify([texts, Array.from(references, (reference) => lookUp(reference, env))])).digest('hex')
+}
+
 interface FileText {
   readonly file: string
   readonly text: string
 }
 
 function readFiles(path: string): { texts: FileText[] } | { diagnostics: Diagnostic[] } {
+  let reading = path
   try {
     const names = statSync(path).isDirectory()
       ? readdirSync(path).filter((name) => /^[^.].*\.ya?ml$/.test(name)).toSorted().map((name) => join(path, name))
       : [path]
     if (names.length === 0) return { diagnostics: [{ file: path, line: 1, column: 1, path: '', message: 'expected at least one *.yaml file in the directory' }] }
-    return { texts: names.map((file) => ({ file, text: readFileSync(file, 'utf8') })) }
+    return { texts: names.map((file) => ({ file: reading = file, text: readFileSync(file, 'utf8') })) }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
-    return { diagnostics: [{ file: path, line: 1, column: 1, path: '', message: `expected a readable config file (${code})` }] }
+    return { diagnostics: [{ file: reading, line: 1, column: 1, path: '', message: `expected a readable config file (${code})` }] }
   }
 }
 
 /** Reads a config from texts: what `loadConfig` does once it has the files. */
 export function readConfig(texts: readonly FileText[], { types, env = process.env }: LoadOptions): Loaded {
   const documents = texts.map(({ file, text }) => readDocument(file, text, env))
-  const checksum = createHash('sha256').update(JSON.stringify([texts, documents.map(({ substituted }) => substituted)])).digest('hex')
+  const checksum = checksumOf(texts, env)
   const diagnostics: Diagnostic[] = documents.flatMap((document) => [...document.diagnostics])
   const complain = (document: ConfigDocument, { path, message, atKey }: EntryIssue) =>
     diagnostics.push({ file: document.file, ...document.locate(path, atKey), path: pathText(path), message })

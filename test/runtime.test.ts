@@ -1,0 +1,60 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { createLogger } from '../src/log.ts'
+import { configChecksum } from '../src/config/load.ts'
+import { createRuntime, loadChecked } from '../src/runtime.ts'
+import { resultOf } from './support/jobs.ts'
+import { temporaryDirectory } from './support/process.ts'
+
+const directory = temporaryDirectory()
+const cleanups: (() => Promise<void>)[] = []
+afterAll(async () => {
+  for (const cleanup of cleanups) await cleanup()
+  directory.remove()
+})
+
+function written(name: string, text: string) {
+  const path = join(directory.path, name)
+  writeFileSync(path, text)
+  return path
+}
+
+function runtimeOf(configPath: string) {
+  const runtime = createRuntime({ configPath, autoReloadMs: undefined, log: createLogger('silent') })
+  cleanups.push(() => runtime.stop(1_000))
+  return runtime
+}
+
+const cron = (type: string) => `probes:\n  - { name: a, type: ${type}, target: "127.0.0.1:1", cron: "0 3 1 1 *", run_at_start: false }\n`
+
+it('serves what it read at first: a pipe can be read once', () => {
+  const path = written('once.yaml', cron('tcp'))
+  const runtime = runtimeOf(path)
+  rmSync(path)
+  runtime.start('http://127.0.0.1:1')
+  expect(runtime.store.size()).toBe(1)
+})
+
+it('begins anew with a probe that has become one of another type, and keeps one that has not', async () => {
+  const path = written('type.yaml', cron('redis'))
+  const runtime = runtimeOf(path)
+  runtime.start('http://127.0.0.1:1')
+  const [{ job }] = [...runtime.store.all()] as [NonNullable<ReturnType<typeof runtime.store.get>>]
+  runtime.store.record(resultOf(job, 'ok', Date.now()))
+  expect(await runtime.reload()).toEqual({ ok: true })
+  expect(runtime.store.get(job.id)?.counts.ok).toBe(1)
+  writeFileSync(path, cron('tcp'))
+  expect(await runtime.reload()).toEqual({ ok: true })
+  expect(runtime.store.get(job.id)).toMatchObject({ job: { type: 'tcp' }, last: undefined, counts: { ok: 0 } })
+})
+
+it('tells by the files and what they refer to alone whether a config has changed', () => {
+  const secret = written('pw', 'one')
+  const path = written('sum.yaml', `probes:\n  - { name: a, type: redis, target: "127.0.0.1:1", password: "\${file:${secret}}" }\n`)
+  const before = configChecksum(path)
+  expect(loadChecked(path).checksum).toBe(before)
+  expect(configChecksum(path)).toBe(before)
+  writeFileSync(secret, 'two')
+  expect(configChecksum(path)).not.toBe(before)
+})
