@@ -42,8 +42,10 @@ export async function main(argv: readonly string[]): Promise<never> {
     signal: stop.signal,
     onHangup: (listener) => hangups.push(listener),
   }
-  // A reader that has seen enough (`curlew schema | head`) is no error.
-  process.stdout.on('error', (error: Error) => process.exit('code' in error && error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
+  for (const stream of [process.stdout, process.stderr]) {
+    // A reader that has seen enough (`curlew schema | head`) is no error, and what was found out still is the exit code.
+    stream.on('error', (error: Error) => { if (!('code' in error && error.code === 'EPIPE')) process.exit(EXIT.failed) })
+  }
   const code = await run(argv, io)
   // What is written to a pipe is written asynchronously; the exit would cut it off.
   for (const stream of [process.stdout, process.stderr]) if (stream.writableLength > 0) await new Promise((resolve) => stream.write('', resolve))

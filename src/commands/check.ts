@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { nearest, readEntry } from '../config/jobs.ts'
 import { parseDuration } from '../core/fields.ts'
 import { jobName, type Job } from '../core/probe.ts'
-import { taint } from '../core/secrets.ts'
 import { expanded } from '../each.ts'
 import { discoverLocal, localListeners } from '../discover/local.ts'
 import { probeTypes } from '../probes/index.ts'
@@ -119,13 +118,14 @@ function fromUrl(text: string, timeoutMs: number, password: string | undefined):
   if (!type) throw new UsageError(`${scheme}://: expected one of ${known.map((one) => `${one}://`).join(' ')}${nearest(scheme, known)}`)
   if (!URL.canParse(text)) throw new UsageError(`${scheme}://…: expected a URL such as ${scheme}://host`)
   const url = new URL(text)
-  if (url.password !== '') {
-    taint(decodeURIComponent(url.password))
+  const every = Math.max(timeoutMs, 30_000)
+  const entryOf = (target: string) => readEntry(type, { name: type.type, type: type.type, target, timeout: `${timeoutMs}ms`, every: `${every}ms` })
+  // Userinfo or a query key: whatever the type takes for a secret is one.
+  if (url.password !== '' || entryOf(text).secrets.length > 0) {
     throw new UsageError(`${scheme}://${url.hostname}: a password in a URL can be seen by every user of this machine: put it into CURLEW_PASSWORD or --password-file`)
   }
   if (password !== undefined && (url.username !== '' || 'password' in type.options.shape)) url.password = encodeURIComponent(password)
-  const every = Math.max(timeoutMs, 30_000)
-  const { jobs: [job], issues } = readEntry(type, { name: type.type, type: type.type, target: url.href, timeout: `${timeoutMs}ms`, every: `${every}ms` })
+  const { jobs: [job], issues } = entryOf(url.href)
   if (!job) throw new UsageError(`${scheme}://${url.host}: ${issues.map(({ path, message }) => [path.map(String).join('.'), message].filter(Boolean).join(': ')).join('; ')}`)
   return job
 }

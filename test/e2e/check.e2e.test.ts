@@ -141,9 +141,15 @@ describe('what is probed', () => {
   })
 })
 
+it('says by its exit code what it found out although nobody reads the report', async () => {
+  const { stdout } = await runCurlew(['check', `tcp://127.0.0.1:${closed}`], { wrap: ['bash', '-c', '"$@" | true; echo "${PIPESTATUS[0]}"', 'bash'] })
+  expect(stdout).toBe('1\n')
+})
+
 describe('passwords', () => {
-  it('are refused in a URL on the command line, with the way that is safe', async () => {
-    const { code, stderr, stdout } = await runCurlew(['check', 'redis://:open-sesame@127.0.0.1:1'])
+  it.each(['redis://:open-sesame@127.0.0.1:1', 'redis://u:open-sesame%zz@127.0.0.1:1', 'redis://127.0.0.1:1/?password=open-sesame'])('are refused in a URL on the command line, with the way that is safe: %s', async (url) => {
+    const { code, stderr, stdout } = await runCurlew(['check', url])
+    expect(stderr).not.toMatch(/\n\s+at /)
     expect(stderr).toContain('put it into CURLEW_PASSWORD or --password-file')
     expect(stderr + stdout).not.toContain('open-sesame')
     expect(code).toBe(2)
