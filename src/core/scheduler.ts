@@ -159,7 +159,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         old.running.abort(new Error('the configuration changed'))
         old.again = true
       }
-      if (sameSchedule) return this.runNow(job.id)
+      // The run that is under way or waits is the one soon after the change.
+      if (sameSchedule && (entry.running || entry.waitingSince !== undefined)) return
       if ('cron' in job.schedule && !job.schedule.runAtStart) return plan(entry)
       entry.first = true
       entry.dueAt = performance.now() + spreadOf(job) * windowMs

@@ -143,6 +143,25 @@ it('keeps the phase of an unchanged job and runs a changed one soon', async () =
   expect(signals.get(job.id)!.aborted).toBe(false)
 })
 
+it('spreads the runs of jobs that change together, and leaves their phases alone', async () => {
+  const { scheduler, starts, of } = harness({ concurrency: 1_000 })
+  const jobs = Array.from({ length: 200 }, (_, index) => testJob({ name: `j${index}` }))
+  for (const job of jobs) scheduler.put(job, 5_000)
+  await vi.advanceTimersByTimeAsync(40_000)
+  const phases = jobs.map((job) => of(job).at(-1)! % 10_000)
+  starts.length = 0
+  for (const job of jobs) scheduler.put({ ...job, labels: { team: 'b' }, fingerprint: `${job.fingerprint}b` }, 5_000)
+  await vi.advanceTimersByTimeAsync(100)
+  expect(starts.length).toBeLessThan(20)
+  await vi.advanceTimersByTimeAsync(5_000)
+  for (const job of jobs) expect(of(job).length).toBeGreaterThanOrEqual(1)
+  await vi.advanceTimersByTimeAsync(25_000)
+  jobs.forEach((job, index) => {
+    const off = Math.abs(of(job).at(-1)! % 10_000 - phases[index]!)
+    expect(Math.min(off, 10_000 - off)).toBeLessThanOrEqual(16)
+  })
+})
+
 it('aborts and forgets a job that is removed', async () => {
   const { scheduler, of, signals, results } = harness({ hang: true })
   const job = testJob({ name: 'a' })
