@@ -161,6 +161,11 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
     changed() {
       index()
       for (const id of episodes.keys()) if (!store.get(id)) episodes.delete(id)
+      for (const state of [...store.all()]) {
+        if (state.health.healthy !== false) continue
+        judgeAgain(state)
+        tellDependents(state)
+      }
     },
   }
 }

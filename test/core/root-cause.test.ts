@@ -234,6 +234,27 @@ it('follows a chain to its end', () => {
   expect(w.cause(app)).toMatchObject({ kind: 'explained', root: 'link/gw' })
 })
 
+it('names no dependency that a reload has taken away, and waits for the one that came instead', () => {
+  const app = testJob({ name: 'app', dependsOn: [{ probe: 'dns', remote: false }] })
+  const old = testJob({ name: 'dns', target: 'a:53' })
+  const w = world([old, app])
+  w.has(app, 'failed')
+  w.later(10)
+  w.has(old, 'failed')
+  expect(w.cause(app)).toMatchObject({ kind: 'explained', root: 'dns/a:53' })
+  w.store.remove(old.id)
+  const instead = testJob({ name: 'dns', target: 'b:53' })
+  w.store.put(instead)
+  w.causes.changed()
+  expect(w.cause(app)).toEqual({ kind: 'pending' })
+  w.later(10)
+  w.has(instead, 'failed')
+  expect(w.cause(app)).toMatchObject({ kind: 'explained', root: 'dns/b:53' })
+  w.store.remove(instead.id)
+  w.causes.changed()
+  expect(w.cause(app)).toEqual({ kind: 'root' })
+})
+
 it('leaves a remote dependency to Alertmanager', () => {
   const app = testJob({ name: 'app', dependsOn: [{ probe: 'elsewhere', remote: true }] })
   const w = world([app])
