@@ -58,7 +58,12 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   const urls = positionals.filter((word) => word.includes('://'))
   const names = positionals.filter((word) => !word.includes('://'))
   const configured = names.length > 0 || urls.length === 0 ? fromConfig(values.config, names, io) : undefined
-  const unique = new Map([...configured?.jobs ?? [], ...urls.map((url) => fromUrl(url, timeoutMs, password))].map((job) => [job.id, job]))
+  const unique = new Map<string, Job>()
+  for (const job of [...configured?.jobs ?? [], ...urls.map((url) => fromUrl(url, timeoutMs, password))]) {
+    const same = unique.get(job.id)
+    if (same && same.fingerprint !== job.fingerprint) throw new UsageError(`two URLs are the target ${jobName(job)}, with other options: check them one after the other`)
+    unique.set(job.id, job)
+  }
   const jobs = await expanded([...unique.values()], io.signal)
   if (jobs.length === 0) throw new UsageError('nothing to probe')
 

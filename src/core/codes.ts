@@ -30,6 +30,7 @@ export const SHARED_CODES = {
   tls_unknown_ca: { layer: 'tls', reason: 'untrusted', en: 'The certificate is signed by an authority that is not trusted here: set ca_file.', zh: '证书由未受信任的 CA 签发：请设置 ca_file。' },
   tls_self_signed: { layer: 'tls', reason: 'untrusted', en: 'The certificate is self-signed.', zh: '证书是自签名的。' },
   tls_missing_intermediate: { layer: 'tls', reason: 'untrusted', en: 'The server does not send the intermediate certificate.', zh: '服务器没有发送中间证书。' },
+  tls_bad_chain: { layer: 'tls', reason: 'untrusted', en: 'A certificate of the chain may not be used for this: its purpose, its constraints or its signature forbid it.', zh: '证书链中有证书不允许用于此用途：用途、约束或签名不符。' },
   tls_client_cert_required: { layer: 'tls', reason: 'denied', en: 'The server wants a client certificate: set cert_file and key_file.', zh: '服务器要求客户端证书：请设置 cert_file 与 key_file。' },
   tls_client_cert_refused: { layer: 'tls', reason: 'denied', en: 'The server does not accept the client certificate, or the lack of one: check cert_file and key_file.', zh: '服务器不接受客户端证书或未收到证书：请检查 cert_file 与 key_file。' },
   tls_plain_port: { layer: 'tls', reason: 'protocol', en: 'The port does not speak TLS.', zh: '该端口不使用 TLS。' },

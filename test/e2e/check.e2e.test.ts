@@ -106,6 +106,12 @@ describe('what is probed', () => {
     expect((JSON.parse(stdout) as { results: { name: string }[] }).results.map(({ name }) => name)).toEqual(['good', 'bad', 'tcp'])
   })
 
+  it('never silently one of two URLs that are the same target', async () => {
+    const { code, stderr } = await runCurlew(['check', `redis://127.0.0.1:${closed}`, `redis://127.0.0.1:${closed}/9`])
+    expect(stderr).toContain(`two URLs are the target redis/127.0.0.1:${closed}, with other options`)
+    expect(code).toBe(2)
+  })
+
   it('as JUnit for a pipeline', async () => {
     const { stdout } = await runCurlew(['check', '-c', config, '-o', 'junit'])
     expect(stdout).toContain('<testsuite name="curlew" tests="3" failures="2" errors="0"')

@@ -110,6 +110,11 @@ describe('redis: replies', () => {
     for (let length = 1; length < reply.length; length++) expect(scan(bytes.subarray(0, length))).toBeUndefined()
     expect(scan(bytes)).toBe(reply.length)
   })
+
+  it('that hold more values than any ROLE are refused before a parser has to take them', () => {
+    expect(() => replyScanner()(Buffer.from('*1000000\r\n:1\r\n'))).toThrow('more than 20000 values')
+    expect(() => replyScanner()(Buffer.from(`*300\r\n${`*100\r\n${':1\r\n'.repeat(100)}`.repeat(300)}`))).toThrow('more than 20000 values')
+  })
 })
 
 describe('redis: the first word tells', () => {

@@ -41,6 +41,7 @@ describe.each(VERSIONS)('tls: certificates over %s', (version) => {
     ['unknownCaWithRoot', 'untrusted', 'tls_unknown_ca', 'CN=Stranger Root,O=Stranger, which the server sent'],
     ['missingIntermediate', 'untrusted', 'tls_missing_intermediate', 'same organisation'],
     ['missingPublicIntermediate', 'untrusted', 'tls_missing_intermediate', 'where its issuer is published'],
+    ['client', 'untrusted', 'tls_bad_chain', 'purpose'],
     ['expiredWrongHost', 'expired', 'tls_expired', 'also, the certificate is for other.test'],
   ])('%s is tls/%s', async (name, reason, code, words) => {
     const pair = certificates[name]

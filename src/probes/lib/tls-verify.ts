@@ -76,7 +76,7 @@ function trustOf(path: readonly X509Certificate[], chainError: string, trust: Tr
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
       return [issuerMissing(top, path.length, trust)]
     default:
-      return [{ code: 'tls_other', message: `the chain does not verify: ${chainError.toLowerCase().replaceAll('_', ' ')}` }]
+      return [{ code: 'tls_bad_chain', message: `the chain does not verify: ${chainError.toLowerCase().replaceAll('_', ' ')}` }]
   }
 }
 
