@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { isScalar, parseDocument } from 'yaml'
 import { pathText, readYaml, type YamlText } from '../core/yaml.ts'
 
@@ -76,9 +76,11 @@ export function lookUp(reference: string, env: NodeJS.ProcessEnv): { text: strin
   if (reference.startsWith('file:')) {
     const path = reference.slice('file:'.length)
     try {
-      const text = readFileSync(path, 'utf8')
-      if (text.length > MOST_FILE_BYTES) return { problem: `expected a file of at most 1 MB: ${path}` }
-      return { text: text.replace(/\r?\n$/, '') }
+      // A pipe would hold the event loop until somebody writes, and a device never ends.
+      const about = statSync(path)
+      if (!about.isFile()) return { problem: `expected a regular file: ${path}` }
+      if (about.size > MOST_FILE_BYTES) return { problem: `expected a file of at most 1 MB: ${path}` }
+      return { text: readFileSync(path, 'utf8').replace(/\r?\n$/, '') }
     } catch (error) {
       return { problem: `expected a readable file: ${path} (${error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'})` }
     }

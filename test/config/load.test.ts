@@ -64,6 +64,8 @@ describe('every mistake has a place and a sentence', () => {
     ['reserved label at the top', 'labels: { __x: a }\nprobes: []\n', ['c.yaml:1:11: labels.__x: expected another label name: __x is reserved']],
     ['unset variable', entry('query: "${NOPE}"'), ['c.yaml:5:12: probes[0].query: expected the environment variable NOPE to be set']],
     ['unreadable secret file', entry('password: "${file:/nonexistent/pw}"'), ['c.yaml:5:15: probes[0].password: expected a readable file: /nonexistent/pw (ENOENT)']],
+    ['a secret file that is a device', entry('password: "${file:/dev/null}"'), ['c.yaml:5:15: probes[0].password: expected a regular file: /dev/null']],
+    ['a secret file that is a directory', entry('password: "${file:/}"'), ['c.yaml:5:15: probes[0].password: expected a regular file: /']],
     ['bad pattern', entry('match: "("'), ["c.yaml:5:12: probes[0].match: expected a regular expression of RE2's syntax: error parsing regexp: missing closing ): `(`"]],
     ['unknown level', entry('limits: { nope: { warning: 1 } }'), ['c.yaml:5:15: probes[0].limits.nope: expected one of duration, level']],
     ['a limit with nothing in it', entry('limits: { level: {} }'), ['c.yaml:5:15: probes[0].limits.level: expected warning, critical or both']],
