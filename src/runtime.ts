@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readEntry } from './config/jobs.ts'
 import { configChecksum, loadConfig, type Config } from './config/load.ts'
 import { diagnosticText } from './config/document.ts'
@@ -185,7 +186,18 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
     metrics.reloaded(true, Date.now())
   }
 
-  async function reload(): Promise<Reloaded> {
+  let reloading: Promise<Reloaded> | undefined
+
+  /** Several signals at once are one reload: reading ten thousand probes takes a second of the event loop. */
+  function reload(): Promise<Reloaded> {
+    reloading ??= nextTurn().then(() => {
+      reloading = undefined
+      return reloadNow()
+    })
+    return reloading
+  }
+
+  function reloadNow(): Reloaded {
     if (configPath === undefined) {
       discover()
       return { ok: true }

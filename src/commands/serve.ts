@@ -42,6 +42,7 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
   const log = createLogger(level)
 
   const runtime = createRuntime({ configPath, autoReloadMs, log })
+  io.onHangup(() => { if (runtime.ready()) void runtime.reload() }) // never rejects
   const server = await startServer({
     store: runtime.store,
     types: probeTypes,
@@ -53,7 +54,6 @@ export async function serve(args: readonly string[], io: Io): Promise<number> {
     webConfigFile: values['web.config.file'],
     log: (severity, message, fields) => log[severity](fields ?? {}, message),
   }, listen)
-  io.onHangup(() => void runtime.reload()) // never rejects
   const scheme = server.tls ? 'https' : 'http'
   const host = listen.host === undefined || ['0.0.0.0', '::'].includes(listen.host) ? '127.0.0.1' : listen.host.includes(':') ? `[${listen.host}]` : listen.host
   runtime.start(`${scheme}://${host}:${server.port}/-/healthy`)

@@ -14,6 +14,8 @@ interface Episode {
   readonly until: number
   /** Wall clock, ms: start of the failed run that made the job unhealthy. */
   readonly turnedAt: number
+  /** Wall clock, ms: start of the run that cleared the last of the dependencies; the job has been asked to run once since. */
+  clearedAt: number | undefined
 }
 
 export interface RootCauses {
@@ -48,7 +50,7 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
    * What one dependency says of a job that has failed since `since` and was unhealthy with the run of `turnedAt`. A good
    * answer clears the dependency only when it is younger than that run: the first failure of a streak may have been chance.
    */
-  function verdict(dependency: Job['dependsOn'][number], since: number, turnedAt: number): 'explains' | 'no' | { readonly waitFor: readonly JobState[] } {
+  function verdict(dependency: Job['dependsOn'][number], since: number, turnedAt: number): 'explains' | { readonly clearedAt: number } | { readonly waitFor: readonly JobState[] } {
     const targets = targetsOf(dependency)
     const waitFor: JobState[] = []
     for (const target of targets) {
@@ -57,12 +59,12 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
       if (!last || last.startedAt < (failed ? since : turnedAt)) waitFor.push(target)
       // An unknown run is no acquittal of what was failing before it.
       else if (last.status === 'unknown' && (health.healthy === false || health.badInARow > 0)) waitFor.push(target)
-      else if (!failed) return 'no'
+      else if (!failed) return { clearedAt: last.status === 'ok' ? last.startedAt : 0 }
       // Failing, but its threshold has not damped it into unhealthy yet; or broken too, and its own root still open.
       else if (health.healthy !== false || cause.kind === 'pending') waitFor.push(target)
     }
     if (waitFor.length > 0) return { waitFor }
-    return targets.length > 0 ? 'explains' : 'no'
+    return targets.length > 0 ? 'explains' : { clearedAt: 0 }
   }
 
   function evaluate(state: JobState) {
@@ -70,21 +72,33 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
     const local = state.job.dependsOn.filter((dependency) => !dependency.remote)
     const turnedAt = episodes.get(state.job.id)?.turnedAt ?? state.last?.startedAt ?? 0
     const waitFor: JobState[] = []
+    let clearedAt = 0
     for (const dependency of local) {
       const said = verdict(dependency, since, turnedAt)
-      if (said === 'no') continue
       if (said === 'explains') return explain(state, targetsOf(dependency))
-      waitFor.push(...said.waitFor)
+      if ('clearedAt' in said) clearedAt = Math.max(clearedAt, said.clearedAt)
+      else waitFor.push(...said.waitFor)
     }
     const episode = episodes.get(state.job.id) ?? begin(state, turnedAt, waitFor)
-    if (waitFor.length === 0 || Date.now() > episode.until) return set(state, { kind: 'root' })
+    const { last } = state
+    // Only a failure of its own is a reason to stop waiting: an unknown run says nothing new.
+    if (last?.status === 'failed' && Date.now() > episode.until) return set(state, { kind: 'root' })
+    if (waitFor.length > 0) {
+      set(state, { kind: 'pending' })
+      for (const target of waitFor) ask(episode, target)
+      return
+    }
+    // A dependency may have come back just after this job failed: it is accused once it fails beside dependencies that are well.
+    const asked = episode.clearedAt !== undefined
+    episode.clearedAt ??= clearedAt
+    if (episode.clearedAt === 0 || (last?.status === 'failed' && last.startedAt >= episode.clearedAt)) return set(state, { kind: 'root' })
     set(state, { kind: 'pending' })
-    for (const target of waitFor) ask(episode, target)
+    if (!asked) runNow(state.job.id)
   }
 
   function begin(state: JobState, turnedAt: number, waitFor: readonly JobState[]): Episode {
     const longest = Math.max(0, ...waitFor.map(({ job }) => job.timeoutMs * job.failureThreshold))
-    const episode: Episode = { asked: new Map(), until: Date.now() + longest + GRACE_MS, turnedAt }
+    const episode: Episode = { asked: new Map(), until: Date.now() + longest + GRACE_MS, turnedAt, clearedAt: undefined }
     episodes.set(state.job.id, episode)
     return episode
   }

@@ -110,6 +110,33 @@ describe('redis every 5 s on dns every 60 s', () => {
     expect(w.asked).toEqual(['dns'])
     w.later(10)
     w.has(dns, 'ok')
+    expect(w.asked).toEqual(['dns', 'redis'])
+    w.later(10)
+    w.has(redis, 'failed')
+    expect(w.cause(redis)).toEqual({ kind: 'root' })
+  })
+
+  it('does not accuse redis when both came back while dns was being asked', () => {
+    const w = broken()
+    for (let run = 0; run < 3; run++) { w.has(redis, 'failed'); w.later(100) }
+    expect(w.asked).toEqual(['dns'])
+    w.has(dns, 'ok')
+    expect(w.cause(redis)).toEqual({ kind: 'pending' })
+    expect(w.asked).toEqual(['dns', 'redis'])
+    w.has(redis, 'unknown')
+    expect(w.cause(redis)).toEqual({ kind: 'pending' })
+    w.later(10)
+    w.has(redis, 'ok')
+    expect(w.cause(redis)).toEqual({ kind: 'none' })
+  })
+
+  it('does not count our own trouble as time in which dns could have answered', () => {
+    const w = broken()
+    for (let run = 0; run < 3; run++) { w.has(redis, 'failed'); w.later(100) }
+    w.later(60_000)
+    w.has(redis, 'unknown')
+    expect(w.cause(redis)).toEqual({ kind: 'pending' })
+    w.has(redis, 'failed')
     expect(w.cause(redis)).toEqual({ kind: 'root' })
   })
 
@@ -136,6 +163,7 @@ it('accuses a job whose dependency answers well', () => {
   const w = world([dns, redis])
   for (let run = 0; run < 3; run++) { w.has(redis, 'failed'); w.later(5_000) }
   w.has(dns, 'ok')
+  w.has(redis, 'failed')
   expect(w.cause(redis)).toEqual({ kind: 'root' })
 })
 
@@ -196,6 +224,8 @@ describe('a dependency with several targets', () => {
     w.has(one, 'failed')
     expect(w.cause(app)).toEqual({ kind: 'pending' })
     w.has(two, 'ok')
+    w.later(10)
+    w.has(app, 'failed')
     expect(w.cause(app)).toEqual({ kind: 'root' })
   })
 
