@@ -1,4 +1,4 @@
-import { LAYERS, REASONS, STATUSES, type Layer, type ProbeResult, type Reason, type Status } from './result.ts'
+import { LAYERS, REASONS, type Layer, type ProbeResult, type Reason, type Status } from './result.ts'
 
 export const KEPT_RUNS = 60
 export const KEPT_MINUTES = 60
@@ -27,7 +27,7 @@ export interface PastMinute {
   readonly p95: number
 }
 
-/** Columns for a page of jobs: 3.5 KB a job, where 60 objects each would cost ten times that. */
+/** Columns for a page of jobs: 2.9 KB a job, where 60 objects each would cost ten times that. */
 function createPage() {
   const runs = PAGE_JOBS * KEPT_RUNS
   const minutes = PAGE_JOBS * KEPT_MINUTES
@@ -35,11 +35,11 @@ function createPage() {
     written: new Uint32Array(PAGE_JOBS),
     start: new Float64Array(runs),
     ms: new Float32Array(runs),
-    status: new Uint8Array(runs),
-    layer: new Uint8Array(runs),
-    reason: new Uint8Array(runs),
+    /** 0 for ok, else what `packed` makes of layer and reason. */
+    outcome: new Uint8Array(runs),
     phases: new Float32Array(runs * MOST_PHASES),
-    minute: new Uint32Array(minutes),
+    /** The newest minute since the epoch; every column of minutes ends with it. */
+    newest: new Uint32Array(PAGE_JOBS),
     count: new Uint16Array(minutes),
     failed: new Uint16Array(minutes),
     p50: new Float32Array(minutes),
@@ -73,9 +73,7 @@ export function createHistory(): History {
       const at = row * KEPT_RUNS + (page.written[row] ?? 0) % KEPT_RUNS
       page.start[at] = result.startedAt
       page.ms[at] = result.ms
-      page.status[at] = STATUSES.indexOf(result.status)
-      page.layer[at] = result.status === 'ok' ? 0 : LAYERS.indexOf(result.failure.layer) + 1
-      page.reason[at] = result.status === 'ok' ? 0 : REASONS.indexOf(result.failure.reason) + 1
+      page.outcome[at] = result.status === 'ok' ? 0 : packed(result.failure.layer, result.failure.reason)
       page.phases.fill(Number.NaN, at * MOST_PHASES, (at + 1) * MOST_PHASES)
       for (const { name, ms } of result.phases) {
         const column = phaseNames.indexOf(name)
@@ -94,9 +92,7 @@ export function createHistory(): History {
         return {
           startedAt: page.start[at] ?? 0,
           ms: page.ms[at] ?? 0,
-          status: STATUSES[page.status[at] ?? 0] ?? 'unknown',
-          layer: LAYERS[(page.layer[at] ?? 0) - 1],
-          reason: REASONS[(page.reason[at] ?? 0) - 1],
+          ...unpacked(page.outcome[at] ?? 0),
           phases: [...page.phases.subarray(at * MOST_PHASES, at * MOST_PHASES + phaseCount)],
         }
       })
@@ -104,41 +100,57 @@ export function createHistory(): History {
 
     minutes(slot) {
       const { page, row } = place(slot)
-      return Array.from({ length: KEPT_MINUTES }, (_, index) => row * KEPT_MINUTES + index)
-        .filter((at) => (page.count[at] ?? 0) > 0)
-        .map((at) => ({
-          startedAt: (page.minute[at] ?? 0) * MINUTE_MS,
+      const newest = page.newest[row] ?? 0
+      return Array.from({ length: KEPT_MINUTES }, (_, index) => newest - KEPT_MINUTES + 1 + index)
+        .map((minute) => ({ minute, at: row * KEPT_MINUTES + minute % KEPT_MINUTES }))
+        .filter(({ minute, at }) => minute >= 0 && (page.count[at] ?? 0) > 0)
+        .map(({ minute, at }) => ({
+          startedAt: minute * MINUTE_MS,
           count: page.count[at] ?? 0,
           failed: page.failed[at] ?? 0,
           p50: page.p50[at] ?? Number.NaN,
           p95: page.p95[at] ?? Number.NaN,
         }))
-        .toSorted((a, b) => a.startedAt - b.startedAt)
     },
 
     clear(slot) {
       const { page, row } = place(slot)
       page.written[row] = 0
+      page.newest[row] = 0
       page.count.fill(0, row * KEPT_MINUTES, (row + 1) * KEPT_MINUTES)
     },
   }
 }
 
+/** Layer and reason in one byte from 1 on. A result is unknown just when its layer is `prober`, so that is told too. */
+function packed(layer: Layer, reason: Reason): number {
+  return 1 + LAYERS.indexOf(layer) * REASONS.length + REASONS.indexOf(reason)
+}
+
+function unpacked(outcome: number): { readonly status: Status, readonly layer: Layer | undefined, readonly reason: Reason | undefined } {
+  if (outcome === 0) return { status: 'ok', layer: undefined, reason: undefined }
+  const layer = LAYERS[Math.floor((outcome - 1) / REASONS.length)]
+  return { status: layer === 'prober' ? 'unknown' : 'failed', layer, reason: REASONS[(outcome - 1) % REASONS.length] }
+}
+
 function addToMinute(page: ReturnType<typeof createPage>, row: number, result: ProbeResult): void {
   const minute = Math.floor(result.startedAt / MINUTE_MS)
-  const at = row * KEPT_MINUTES + minute % KEPT_MINUTES
-  if (page.minute[at] !== minute) {
-    page.minute[at] = minute
-    page.count[at] = 0
-    page.failed[at] = 0
+  const newest = page.newest[row] ?? 0
+  // After a step back of the clock the newest minute is still the newest.
+  if (minute <= newest - KEPT_MINUTES) return
+  for (let passed = Math.max(newest + 1, minute - KEPT_MINUTES + 1); passed <= minute; passed++) {
+    page.count[row * KEPT_MINUTES + passed % KEPT_MINUTES] = 0
+    page.failed[row * KEPT_MINUTES + passed % KEPT_MINUTES] = 0
   }
+  page.newest[row] = Math.max(newest, minute)
+  const at = row * KEPT_MINUTES + minute % KEPT_MINUTES
   page.count[at] = Math.min(65_535, (page.count[at] ?? 0) + 1)
   if (result.status === 'failed') page.failed[at] = Math.min(65_535, (page.failed[at] ?? 0) + 1)
 
   // At most 60 runs are remembered, so a probe faster than one a second is judged by its last 60.
   const kept = Math.min(KEPT_RUNS, page.written[row] ?? 0)
   const sorted = Array.from({ length: kept }, (_, index) => row * KEPT_RUNS + index)
-    .filter((run) => Math.floor((page.start[run] ?? 0) / MINUTE_MS) === minute && page.status[run] !== STATUSES.indexOf('unknown'))
+    .filter((run) => Math.floor((page.start[run] ?? 0) / MINUTE_MS) === minute && unpacked(page.outcome[run] ?? 0).status !== 'unknown')
     .map((run) => page.ms[run] ?? 0)
     .toSorted((a, b) => a - b)
   page.p50[at] = quantile(sorted, 0.5)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createHistory, KEPT_RUNS } from '../../src/core/history.ts'
+import { LAYERS, REASONS } from '../../src/core/result.ts'
 import { createStore } from '../../src/core/store.ts'
 import { resultOf, testJob } from '../support/jobs.ts'
 
@@ -73,6 +74,17 @@ describe('store', () => {
 })
 
 describe('history', () => {
+  it('fits every layer and reason into a byte', () => {
+    const history = createHistory()
+    const pairs = LAYERS.flatMap((layer) => REASONS.map((reason) => ({ layer, reason })))
+    expect(pairs.length).toBeLessThan(256)
+    for (const [slot, { layer, reason }] of pairs.entries()) {
+      const status = layer === 'prober' ? 'unknown' : 'failed'
+      history.add(slot, resultOf({ id: 'x' }, status, 0, { failure: { layer, reason, code: 'x', message: '' } }), [])
+      expect(history.runs(slot, 0)).toMatchObject([{ status, layer, reason }])
+    }
+  })
+
   it('remembers the last 60 runs in order, with layer, reason and phases', () => {
     const history = createHistory()
     for (let i = 0; i < KEPT_RUNS + 15; i++) {
@@ -95,7 +107,10 @@ describe('history', () => {
       { startedAt: 10 * MINUTE, count: 21, failed: 1, p50: 10, p95: 19 },
       { startedAt: 12 * MINUTE, count: 1, failed: 0, p50: 7, p95: 7 },
     ])
+    add('ok', 11 * MINUTE, 3)
+    expect(history.minutes(0).map(({ startedAt, count }) => [startedAt / MINUTE, count])).toEqual([[10, 21], [11, 1], [12, 1]])
     for (let i = 0; i < 70; i++) add('ok', (100 + i) * MINUTE, 1)
+    add('ok', 20 * MINUTE, 1)
     expect(history.minutes(0)).toHaveLength(60)
     expect(history.minutes(0)[0]!.startedAt).toBe(110 * MINUTE)
   })
