@@ -2,6 +2,7 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, delimiter, join } from 'node:path'
+import { isUnpacked, SUITE_PACKAGES, suiteCommand, unpack } from './debian-suite.ts'
 
 interface Package {
   readonly name: string
@@ -25,6 +26,8 @@ const PACKAGES: readonly Package[] = [
 ]
 
 const LOCK = '/run/lock/curlew-test-install'
+/** Locked itself while something is unpacked below it: each checkout has its own cache. */
+const CHECKOUT = join(import.meta.dirname, '..')
 const POLICY = '/usr/sbin/policy-rc.d'
 const SET_ASIDE = `${POLICY}.curlew-set-aside`
 const POLICY_MARK = '# curlew test:install: installing a server for the tests starts none'
@@ -32,23 +35,54 @@ const POLICY_MARK = '# curlew test:install: installing a server for the tests st
 // Debian keeps servers in sbin, which is not in everybody's PATH.
 process.env['PATH'] = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`
 
-let absent = missing()
-if (absent.length > 0 && mayInstall()) {
-  if (process.argv.includes('--locked')) install(absent)
-  // flock(1) lets go when its process ends, however that happens.
-  else spawnSync('flock', ['--timeout', '900', LOCK, process.execPath, import.meta.filename, '--locked'], { stdio: 'inherit' })
-  absent = missing()
+/** What this process does when it is started again under a lock; another run may have done it while it waited. */
+const UNDER_LOCK = { '--install': installMissing, '--unpack': unpackMissing }
+
+const task = Object.entries(UNDER_LOCK).find(([flag]) => process.argv.includes(flag))?.[1]
+if (task) task()
+else {
+  if (missing().length > 0 && mayInstall()) underLock(LOCK, '--install')
+  if (!SUITE_PACKAGES.every(isUnpacked) && ['apt-get', 'dpkg-deb', 'flock'].every(onPath)) underLock(CHECKOUT, '--unpack')
+  await report(missing())
 }
-if (!process.argv.includes('--locked')) await report(absent)
+
+/** flock(1) lets go when its process ends, however that happens. */
+function underLock(lock: string, flag: keyof typeof UNDER_LOCK): void {
+  spawnSync('flock', ['--timeout', '900', lock, process.execPath, import.meta.filename, flag], { stdio: 'inherit' })
+}
 
 async function report(still: readonly Package[]): Promise<void> {
-  const present = PACKAGES.filter((entry) => !still.includes(entry))
-  const versions = await Promise.all(present.map(versionOf))
-  for (const [index, { name, why }] of present.entries()) console.log(`${name.padEnd(13)} ${(versions[index] ?? '').padEnd(34)} ${why}`)
-  if (still.length === 0) return
-  const names = still.map(({ name }) => name).join(' ')
-  console.error(`curlew: the tests need ${still.flatMap(({ name, commands }) => `${commands.join(' and ')} (${name})`).join(', ')}, which could not be had: as root run apt-get install -y --no-install-recommends ${names}.`)
-  process.exitCode = 1
+  const rows = [
+    ...PACKAGES.filter((entry) => !still.includes(entry)),
+    ...SUITE_PACKAGES.filter(isUnpacked).map((entry) => ({ ...entry, name: `${entry.suite}/${entry.name}`, version: [suiteCommand(entry, entry.commands[0]), '--version'] as const })),
+  ]
+  const versions = await Promise.all(rows.map(versionOf))
+  for (const [index, { name, why }] of rows.entries()) console.log(`${name.padEnd(14)} ${(versions[index] ?? '').padEnd(34)} ${why}`)
+  const packed = SUITE_PACKAGES.filter((entry) => !isUnpacked(entry))
+  if (packed.length > 0) {
+    console.error(`curlew: the tests need ${packed.map(({ name, suite }) => `${name} of Debian's ${suite}`).join(', ')}, which could not be unpacked into .cache/debian: with apt-get, dpkg-deb, flock and a way to the mirror, try npm run test:install again.`)
+  }
+  if (still.length > 0) {
+    const names = still.map(({ name }) => name).join(' ')
+    console.error(`curlew: the tests need ${still.flatMap(({ name, commands }) => `${commands.join(' and ')} (${name})`).join(', ')}, which could not be had: as root run apt-get install -y --no-install-recommends ${names}.`)
+  }
+  if (packed.length + still.length > 0) process.exitCode = 1
+}
+
+function installMissing(): void {
+  const absent = missing()
+  if (absent.length > 0) install(absent)
+}
+
+function unpackMissing(): void {
+  for (const entry of SUITE_PACKAGES.filter((one) => !isUnpacked(one))) {
+    console.log(`unpacking ${entry.packages.join(', ')} of Debian's ${entry.suite}`)
+    try {
+      unpack(entry)
+    } catch (error) {
+      console.error(error instanceof Error ? error.message : String(error))
+    }
+  }
 }
 
 function missing(): Package[] {
@@ -103,7 +137,7 @@ function withoutServices(work: () => void): void {
   }
 }
 
-function versionOf({ version: [command, ...args] }: Package): Promise<string> {
+function versionOf({ version: [command, ...args] }: Pick<Package, 'version'>): Promise<string> {
   return new Promise((resolve) => {
     execFile(command, args, { timeout: 10_000 }, (_error, stdout, stderr) => {
       const line = `${stdout}\n${stderr}`.split('\n').find((text) => /\d/.test(text)) ?? ''
