@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serveCurlew, type Served } from '../support/curlew.ts'
 import { eventually, freePort, startProcess, temporaryDirectory, type Running } from '../support/process.ts'
+import { PROMETHEUSES, scrapeComplaints } from '../support/prometheus.ts'
 import { listens, tcpServer, type TestServer } from '../support/tcp.ts'
 
 const directory = temporaryDirectory()
@@ -152,33 +153,44 @@ it('says in one sentence that its port is taken', async () => {
   await expect(serveCurlew(['-c', config, '--web.listen-address', `127.0.0.1:${up.port}`])).rejects.toThrow(/cannot listen on 127\.0\.0\.1:\d+: another process listens there/)
 })
 
-describe('with a real Prometheus', () => {
+describe.each(PROMETHEUSES)('with a real Prometheus, the $name one', (release) => {
+  /** Told nothing, it asks for OpenMetrics; only newer ones can be told to ask for text. */
+  const jobs = [
+    { job: 'openmetrics', counter: 'probe_runs', protocols: undefined },
+    ...(release.major >= 3 ? [{ job: 'text', counter: 'probe_runs_total', protocols: ['PrometheusText0.0.4'] }] : []),
+  ]
   let curlew: Served
   let prometheus: Running
   let port: number
 
   beforeAll(async () => {
-    const config = write('prom.yaml', `defaults: { every: 500ms, timeout: 400ms }\nprobes:\n  - { name: good, type: tcp, target: "127.0.0.1:${up.port}" }\n  - { name: bad, type: tcp, target: "127.0.0.1:${closed}" }\n`)
+    const config = write(`${release.name}.yaml`, `defaults: { every: 500ms, timeout: 400ms }\nprobes:\n  - { name: good, type: tcp, target: "127.0.0.1:${up.port}" }\n  - { name: bad, type: tcp, target: "127.0.0.1:${closed}" }\n`)
     curlew = await serveCurlew(['-c', config])
+    cleanups.push(() => curlew.stop('SIGKILL'))
     port = await freePort()
-    const file = write('prometheus.yml', `global: { scrape_interval: 500ms }\nscrape_configs:\n  - job_name: curlew\n    static_configs: [{ targets: ["${new URL(curlew.url).host}"] }]\n`)
-    prometheus = await startProcess('prometheus', [`--config.file=${file}`, `--storage.tsdb.path=${join(directory.path, 'tsdb')}`, `--web.listen-address=127.0.0.1:${port}`], { ready: () => listens(port), withinMs: 20_000 })
-    cleanups.push(() => curlew.stop('SIGKILL'), () => prometheus.stop())
+    const scrapes = jobs.map(({ job, protocols }) => ({ job_name: job, scrape_protocols: protocols, static_configs: [{ targets: [new URL(curlew.url).host] }] }))
+    const file = write(`prometheus-${release.name}.json`, JSON.stringify({ global: { scrape_interval: '500ms' }, scrape_configs: scrapes }))
+    prometheus = await startProcess(release.prometheus, [`--config.file=${file}`, `--storage.tsdb.path=${join(directory.path, `tsdb-${release.name}`)}`, `--web.listen-address=127.0.0.1:${port}`], { ready: () => listens(port), withinMs: 20_000 })
+    cleanups.push(() => prometheus.stop())
   })
 
-  const query = async (expression: string) => {
-    const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`)
-    const body = await response.json() as { data: { result: { metric: Record<string, string>, value: [number, string] }[] } }
-    return body.data.result
+  const ask = async <T>(path: string, parameter: string) => {
+    const response = await fetch(`http://127.0.0.1:${port}/api/v1/${path}=${encodeURIComponent(parameter)}`)
+    return (await response.json() as { data: T }).data
   }
+  const query = async (expression: string) => (await ask<{ result: { metric: Record<string, string>, value: [number, string] }[] }>('query?query', expression)).result
 
-  it('is scraped, and its answers can be asked for', async () => {
-    await eventually(async () => (await query('up{job="curlew"} == 1')).length === 1, 15_000, 'up')
-    const bad = await eventually(async () => (await query('probe_healthy == 0'))[0], 10_000, 'the sick target')
-    expect(bad.metric).toMatchObject({ probe: 'bad', type: 'tcp', target: `127.0.0.1:${closed}`, job: 'curlew' })
-    expect((await query('probe_success == 1')).map(({ metric }) => metric['probe'])).toEqual(['good'])
-    expect(await query('probe_root_cause == 1')).toHaveLength(1)
-    await eventually(async () => Number((await query('increase(probe_runs_total{probe="good",result="ok"}[5s])'))[0]?.value[1] ?? 0) > 0, 10_000, 'an increase')
+  it.each(jobs)('is scraped as $job, and its answers can be asked for', async ({ job, counter }) => {
+    await eventually(async () => (await query(`up{job="${job}"} == 1`)).length === 1, 15_000, 'up')
+    const bad = await eventually(async () => (await query(`probe_healthy{job="${job}"} == 0`))[0], 10_000, 'the sick target')
+    expect(bad.metric).toMatchObject({ probe: 'bad', type: 'tcp', target: `127.0.0.1:${closed}`, job })
+    expect((await query(`probe_success{job="${job}"} == 1`)).map(({ metric }) => metric['probe'])).toEqual(['good'])
+    expect(await query(`probe_root_cause{job="${job}"} == 1`)).toHaveLength(1)
+    await eventually(async () => Number((await query(`increase(probe_runs_total{job="${job}",probe="good",result="ok"}[5s])`))[0]?.value[1] ?? 0) > 0, 10_000, 'an increase')
+    // The formats name a counter's family differently, so this tells which one was served.
+    const families = await ask<{ metric: string }[]>('targets/metadata?match_target', `{job="${job}"}`)
+    expect(families.map(({ metric }) => metric)).toContain(counter)
+    expect(scrapeComplaints(prometheus.output())).toEqual([])
   })
 })
 

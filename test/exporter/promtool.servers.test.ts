@@ -14,6 +14,7 @@ import { createOwnMetrics } from '../../src/exporter/own-metrics.ts'
 import { probeTypes } from '../../src/probes/index.ts'
 import { eventually, freePort, startProcess, temporaryDirectory, type Running } from '../support/process.ts'
 import { resultOf, testJob } from '../support/jobs.ts'
+import { majorVersion, PROMETHEUSES, scrapeComplaints } from '../support/prometheus.ts'
 import { parseExposition } from './parse-exposition.ts'
 
 /** What a hostile target may send; only the half of a character cannot be stored. */
@@ -59,15 +60,15 @@ function everything() {
 const { exposition } = everything()
 const textOf = async (format: MetricsFormat) => (await Array.fromAsync(exposition.render(format))).join('')
 
-it('promtool check metrics has no complaint about any family', async () => {
+it.each(PROMETHEUSES)('promtool check metrics of the $name Prometheus has no complaint about any family', async ({ promtool }) => {
   const text = await textOf('text')
-  const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8', timeout: 10_000 })
+  const { status, stdout, stderr, error } = spawnSync(promtool, ['check', 'metrics'], { input: text, encoding: 'utf8', timeout: 10_000 })
   expect(error).toBeUndefined()
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' })
   expect(parseExposition(text, 'text').size).toBeGreaterThan(50)
 })
 
-describe('a real Prometheus', () => {
+describe.each(PROMETHEUSES)('a real Prometheus, the $name one', (release) => {
   const formats = ['text', 'openmetrics'] as const
   const directory = temporaryDirectory()
   let server: Server
@@ -92,7 +93,7 @@ describe('a real Prometheus', () => {
     writeFileSync(config, JSON.stringify({ global: { scrape_interval: '500ms', scrape_timeout: '500ms' }, scrape_configs: jobs }))
     const own = await freePort()
     base = `http://127.0.0.1:${own}`
-    prometheus = await startProcess('prometheus', [
+    prometheus = await startProcess(release.prometheus, [
       `--config.file=${config}`, `--storage.tsdb.path=${join(directory.path, 'data')}`, `--web.listen-address=127.0.0.1:${own}`,
     ], { ready: () => fetch(`${base}/-/ready`).then((response) => response.ok, () => false) })
     for (const format of formats) await eventually(async () => (await query(`up{job="${format}"}`)).length > 0, 10_000, `a scrape of ${format}`)
@@ -144,6 +145,11 @@ describe('a real Prometheus', () => {
     expect(await query('sum by (job) (count by (job) ({__name__=~"probe_.+"}))')).toHaveLength(2)
     expect(await only('text', 'openmetrics')).toEqual([])
     expect(await only('openmetrics', 'text')).toEqual([])
+  })
+
+  it('is as new as it should be, and its log has no complaint about a scrape', () => {
+    expect(majorVersion(prometheus.output())).toBeGreaterThanOrEqual(release.major)
+    expect(scrapeComplaints(prometheus.output())).toEqual([])
   })
 
   it('finds no sample twice and none out of order', async () => {
