@@ -32,12 +32,16 @@ export interface RootCauses {
  */
 export function createRootCauses(store: Store, runNow: (id: string) => void): RootCauses {
   const episodes = new Map<string, Episode>()
+  /** Jobs whose cause is `explained`, so that a recovery need not look at every job there is. */
+  const explained = new Map<string, JobState>()
   /** Jobs by probe name; dependents by the probe name they depend on. */
   let byName = new Map<string, JobState[]>()
   let dependents = new Map<string, JobState[]>()
 
   function set(state: JobState, cause: Cause) {
     state.cause = cause
+    if (cause.kind === 'explained') explained.set(state.job.id, state)
+    else explained.delete(state.job.id)
     store.touch(state.slot)
   }
 
@@ -167,14 +171,14 @@ export function createRootCauses(store: Store, runNow: (id: string) => void): Ro
       judgeAgain(state)
       tellDependents(state)
       if (turn !== 'healthy') return
-      for (const dependent of store.all()) {
-        const { cause } = dependent
-        if (cause.kind === 'explained' && (cause.rootId === state.job.id || cause.through.includes(state.job.id))) runNow(dependent.job.id)
+      for (const { job, cause } of explained.values()) {
+        if (cause.kind === 'explained' && (cause.rootId === state.job.id || cause.through.includes(state.job.id))) runNow(job.id)
       }
     },
     changed() {
       index()
       for (const id of episodes.keys()) if (!store.get(id)) episodes.delete(id)
+      for (const id of explained.keys()) if (!store.get(id)) explained.delete(id)
       for (const state of [...store.all()]) {
         if (state.health.healthy !== false) continue
         judgeAgain(state)
