@@ -259,3 +259,13 @@ it('does not write to what it was told only to read', async () => {
   await curlew.stop()
 })
 
+
+it('ends with npm start, which would leave it behind a shell on its port', async () => {
+  const config = write('npm.yaml', `probes: [{ name: up, type: tcp, target: "127.0.0.1:${up.port}" }]\n`)
+  const npm = await startProcess('npm', ['start', '--', '-c', config, '--web.listen-address', '127.0.0.1:0'], {
+    cwd: join(import.meta.dirname, '..', '..'), withinMs: 20_000, ready: (output) => output.includes('"serving"'),
+  })
+  npm.child.kill('SIGTERM')
+  await eventually(() => npm.output().includes('"shutting down"'))
+  await npm.stop()
+}, 30_000)
