@@ -48,6 +48,8 @@ const LIMITS = {
   keepAliveMs: 90_000,
   handshakeMs: 10_000,
   connections: 512,
+  /** One address alone must not keep the others, kubelet among them, from getting an answer. */
+  connectionsOfOne: 128,
   bodyBytes: 1024,
   /** Shorter than idleMs, or the answer would find the connection closed. */
   reloadMs: 25_000,
@@ -66,9 +68,19 @@ export async function startServer(deps: ServerDeps, listen: { readonly host: str
   const app = createApp(deps, gate, () => closing)
   const server = createListener(app, watch)
   const sockets = new Set<Socket>()
+  const perAddress = new Map<string, number>()
   server.on('connection', (socket) => {
+    const from = socket.remoteAddress ?? ''
+    const open = (perAddress.get(from) ?? 0) + 1
+    if (open > LIMITS.connectionsOfOne) return socket.destroy()
+    perAddress.set(from, open)
     sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
+    socket.once('close', () => {
+      sockets.delete(socket)
+      const left = (perAddress.get(from) ?? 1) - 1
+      if (left > 0) perAddress.set(from, left)
+      else perAddress.delete(from)
+    })
   })
 
   try {

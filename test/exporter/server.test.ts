@@ -308,6 +308,24 @@ describe('starting and stopping', () => {
     await expect(second).rejects.toMatchObject({ name: 'ConfigError', message: `cannot listen on 127.0.0.1:${site.port}: another process listens there` })
   })
 
+  it('is not kept from answering by one address that holds all the connections it gets', async () => {
+    const site = await startSite()
+    const held = Array.from({ length: 200 }, () => connect(site.port, '127.0.0.1'))
+    let ended = 0
+    for (const socket of held) {
+      socket.on('error', () => {})
+      socket.on('close', () => { ended++ })
+      socket.write('GET /-/healthy HTTP/1.1\r\n')
+    }
+    await eventually(() => ended === 200 - 128)
+    const healthy = await new Promise((resolve, reject) => {
+      request({ host: '127.0.0.1', port: site.port, localAddress: '127.0.0.2', path: '/-/healthy', agent: false }, (answer) => { answer.resume(); resolve(answer.statusCode) }).on('error', reject).end()
+    })
+    expect(healthy).toBe(200)
+    for (const socket of held) socket.destroy()
+    await eventually(async () => (await site.get('/-/healthy')).status === 200)
+  })
+
   it('closes at once when nobody asks anything, also with idle connections', async () => {
     const site = await startSite()
     const socket = connect(site.port, '127.0.0.1')
