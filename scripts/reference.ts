@@ -57,7 +57,7 @@ function typeSections(type: ProbeType): string[] {
   return [
     `## ${type.type}`,
     type.summary,
-    `Target: ${target.description ?? ''}${type.defaultTargets ? ' Without a target every server of resolv.conf is one.' : ''} URL schemes: ${type.schemes.map((scheme) => `\`${scheme}://\``).join(', ')}.`,
+    `Target: ${target.description ?? ''}.${type.defaultTargets ? ' Without a target every server of resolv.conf is one.' : ''} URL schemes: ${type.schemes.map((scheme) => `\`${scheme}://\``).join(', ')}.`,
     `\`\`\`yaml\n${stringify({ probes: [{ name: `my-${type.type}`, type: type.type, ...type.example }] })}\`\`\``,
     '### Options',
     table(schemaOf(z.strictObject(options))),

@@ -105,12 +105,12 @@ export function parseEndpoint(text: string, defaultPort: number | undefined): En
 /** A target `host[:port]`; without `defaultPort` the port must be written. */
 export function hostPort(defaultPort?: number) {
   const shape = defaultPort === undefined ? 'host:port' : `host or host:port (port ${defaultPort} unless given)`
-  return z.string().describe(shape).transform((text, context) => {
+  return z.string().transform((text, context) => {
     const endpoint = parseEndpoint(text, defaultPort)
     if (endpoint) return endpoint
     context.addIssue(`expected ${shape}; an IPv6 address with a port stands in brackets`)
     return z.NEVER
-  })
+  }).describe(shape)
 }
 
 /** A field whose value must never be shown: it arrives as a `Secret`. */

@@ -64,12 +64,12 @@ function hostOf({ hostname }: URL): string {
 /** A target `http(s)://host[:port]/path?query`; without a scheme it is http. */
 export function httpTarget() {
   const shape = 'http(s)://host[:port]/path?query'
-  return z.string().describe(shape).transform((text, context) => {
+  return z.string().transform((text, context) => {
     const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`
     const url = URL.canParse(whole) ? new URL(whole) : undefined
     if (!url || !['http:', 'https:'].includes(url.protocol) || url.port === '0' || canonicalHost(url.hostname) === undefined) context.addIssue(`expected ${shape}`)
     else if (url.username !== '' || url.password !== '') context.addIssue('expected no user name or password without a scheme: set basic_auth')
     else return new HttpTarget(url)
     return z.NEVER
-  })
+  }).describe(shape)
 }
