@@ -21,8 +21,12 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Runs one job once. Never rejects: whatever goes wrong is a result. */
 export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult> {
-  // What fails to load fails again inside the run, where it becomes a result.
-  await job.load?.().catch(() => {})
+  const { load } = job
+  if (load) {
+    // What fails to load, or does not come in the time of a run, fails again inside the run, where it becomes a result.
+    const enough = AbortSignal.any([options.signal, AbortSignal.timeout(Math.min(job.timeoutMs, LONGEST_TIMER_MS))])
+    await orAbort(load, enough).catch(() => {})
+  }
   const stop = new AbortController()
   const abort = () => stop.abort(options.signal.reason)
   options.signal.addEventListener('abort', abort, { once: true })
@@ -71,8 +75,9 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     },
     gauge(name, value, labels) {
       // What a probe still does after its run has ended belongs to no result.
+      if (over) return
       // A target can send back what it was given, as a version for example.
-      if (!over) gauges.push(labels ? { name, value, labels: Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, redact(text)])) } : { name, value })
+      gauges.push(labels ? { name, value, labels: Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, redact(text)])) } : { name, value })
     },
   }
 

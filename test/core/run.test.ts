@@ -106,9 +106,17 @@ describe('time', () => {
   })
 
   it('does not measure what has to be loaded first', async () => {
-    const result = await runJob(job(async () => {}, { load: () => sleep(80), timeoutMs: 50 }), base)
+    const result = await runJob(job(async () => {}, { load: () => sleep(80), timeoutMs: 500 }), base)
     expect(result.status).toBe('ok')
     expect(result.ms).toBeLessThan(50)
+  })
+
+  it('does not wait for ever for what has to be loaded, and not at all once it is stopped', async () => {
+    const hung = { load: () => new Promise(() => {}) }
+    expect((await runJob(job(async () => {}, hung), base)).status).toBe('ok')
+    const stop = new AbortController()
+    stop.abort()
+    expect(await runJob(job(async () => {}, { ...hung, timeoutMs: 60_000 }), { ...base, signal: stop.signal })).toMatchObject({ failure: { code: 'prober_aborted' } })
   })
 
   it('does not mind a loader that fails: the run will say it', async () => {

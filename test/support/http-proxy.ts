@@ -1,8 +1,8 @@
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { Pair } from './certificates.ts'
-import type { TestServer } from './tcp.ts'
+import { listening, type TestServer } from './tcp.ts'
 
 export interface TestProxy extends TestServer {
   /** `host:port`. */
@@ -19,17 +19,10 @@ export interface TestProxyOptions {
 
 /** An HTTP proxy on 127.0.0.1: whole URLs and CONNECT. It knows every name as 127.0.0.1; what it cannot reach is 502. */
 export async function httpProxy({ login, tls }: TestProxyOptions = {}): Promise<TestProxy> {
-  const sockets = new Set<Socket>()
   const requests: TestProxy['requests'] = []
-  let accepted = 0
   const admits = ({ method, url, headers }: IncomingMessage): boolean => {
     requests.push({ line: `${method} ${url}`, headers })
     return login === undefined || headers['proxy-authorization'] === `Basic ${Buffer.from(login).toString('base64')}`
-  }
-  const track = (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('error', () => {})
-    socket.on('close', () => sockets.delete(socket))
   }
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     if (!admits(request)) return void response.writeHead(407, { 'Proxy-Authenticate': 'Basic realm="proxy"' }).end()
@@ -43,36 +36,20 @@ export async function httpProxy({ login, tls }: TestProxyOptions = {}): Promise<
     request.pipe(onward)
   }
   const server = tls ? createTlsServer({ cert: tls.cert, key: tls.key }, listener) : createServer(listener)
-  server.on('connection', (socket: Socket) => {
-    accepted++
-    track(socket)
-  })
   server.on('tlsClientError', () => {})
   server.on('connect', (request: IncomingMessage, client: Socket, head: Buffer) => {
     if (!admits(request)) return client.end('HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="proxy"\r\n\r\n')
     client.on('error', () => {})
     const onward = connect({ host: '127.0.0.1', port: Number(request.url?.split(':').at(-1)) })
-    track(onward)
     onward.once('connect', () => {
       client.write('HTTP/1.1 200 Connection established\r\n\r\n')
       onward.write(head)
       client.pipe(onward).pipe(client)
     })
-    onward.once('error', () => client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'))
+    onward.on('error', () => client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'))
     onward.once('close', () => client.destroySoon())
     client.once('close', () => onward.destroy())
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo // safe: it listens on TCP
-  return {
-    port,
-    at: `127.0.0.1:${port}`,
-    requests,
-    accepted: () => accepted,
-    open: () => sockets.size,
-    async close() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  const counted = await listening(server)
+  return { ...counted, at: `127.0.0.1:${counted.port}`, requests }
 }

@@ -1,8 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
 import type { Pair } from './certificates.ts'
-import type { TestServer } from './tcp.ts'
+import { listening, type TestServer } from './tcp.ts'
 
 export interface HttpTestServer extends TestServer {
   /** `http://127.0.0.1:port` or `https://localhost:port`. */
@@ -13,9 +12,7 @@ export interface HttpTestServer extends TestServer {
 
 /** An HTTP server on 127.0.0.1; with a certificate an HTTPS server. */
 export async function httpServer(answer: RequestListener, tls?: { pair: Pair, options?: ServerOptions }): Promise<HttpTestServer> {
-  const sockets = new Set<Socket>()
   const requests: HttpTestServer['requests'] = []
-  let accepted = 0
   const listener: RequestListener = (request, response) => {
     const seen = { method: request.method ?? '', path: request.url ?? '', headers: request.headers, body: '' }
     requests.push(seen)
@@ -24,23 +21,6 @@ export async function httpServer(answer: RequestListener, tls?: { pair: Pair, op
   }
   const server = tls ? createTlsServer({ cert: tls.pair.cert, key: tls.pair.key, ...tls.options }, listener) : createServer(listener)
   server.on('tlsClientError', () => {})
-  server.on('connection', (socket: Socket) => {
-    accepted++
-    sockets.add(socket)
-    socket.on('error', () => {})
-    socket.on('close', () => sockets.delete(socket))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo // safe: it listens on TCP
-  return {
-    port,
-    url: tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`,
-    requests,
-    accepted: () => accepted,
-    open: () => sockets.size,
-    async close() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  const counted = await listening(server)
+  return { ...counted, url: tls ? `https://localhost:${counted.port}` : `http://127.0.0.1:${counted.port}`, requests }
 }

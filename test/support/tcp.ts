@@ -1,4 +1,4 @@
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 
 export interface TestServer {
   readonly port: number
@@ -9,16 +9,15 @@ export interface TestServer {
   close(): Promise<void>
 }
 
-/** A TCP server on 127.0.0.1 that talks as the test says; else it reads and stays silent (a socket that nobody reads never sees its peer close). */
-export async function tcpServer(talk: (socket: Socket) => void = (socket) => { socket.resume() }): Promise<TestServer> {
+/** Has a server listen on a free port of 127.0.0.1, counts its connections and ends them with it. */
+export async function listening(server: Server): Promise<TestServer> {
   const sockets = new Set<Socket>()
   let accepted = 0
-  const server = createServer((socket) => {
+  server.on('connection', (socket: Socket) => {
     accepted++
     sockets.add(socket)
     socket.on('error', () => {})
     socket.on('close', () => sockets.delete(socket))
-    talk(socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
@@ -30,6 +29,11 @@ export async function tcpServer(talk: (socket: Socket) => void = (socket) => { s
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/** A TCP server on 127.0.0.1 that talks as the test says; else it reads and stays silent (a socket that nobody reads never sees its peer close). */
+export function tcpServer(talk: (socket: Socket) => void = (socket) => { socket.resume() }): Promise<TestServer> {
+  return listening(createServer(talk))
 }
 
 /** Whether something accepts connections on the port. */
