@@ -22,6 +22,16 @@ const PACKAGES: readonly Package[] = [
   { name: 'dnsmasq-base', why: 'the dns probe: a forwarder', commands: ['dnsmasq'], version: ['dnsmasq', '--version'] },
   { name: 'prometheus', why: 'a real scrape, and promtool for what /metrics prints', commands: ['prometheus', 'promtool'], version: ['prometheus', '--version'] },
   { name: 'iproute2', why: 'network namespaces, as machines of their own', commands: ['ip'], version: ['ip', '-V'] },
+  { name: 'nftables', why: 'networks that lose, drop and reject', commands: ['nft'], version: ['nft', '--version'] },
+  { name: 'fping', why: 'the ping probe where sockets are not allowed', commands: ['fping'], version: ['fping', '--version'] },
+  { name: 'mariadb-server', why: 'the mysql probe', commands: ['mariadbd', 'mariadb-install-db'], version: ['mariadbd', '--version'] },
+  { name: 'ceph-mon', why: 'the mount probe: a cluster of one', commands: ['ceph-mon'], version: ['ceph-mon', '--version'] },
+  { name: 'ceph-osd', why: 'the mount probe: a cluster of one', commands: ['ceph-osd'], version: ['ceph-osd', '--version'] },
+  { name: 'ceph-mds', why: 'the mount probe: a cluster of one', commands: ['ceph-mds'], version: ['ceph-mds', '--version'] },
+  { name: 'ceph-common', why: 'its command line', commands: ['ceph'], version: ['ceph', '--version'] },
+  { name: 'ceph-fuse', why: 'the mount probe: a mount that hangs', commands: ['ceph-fuse'], version: ['ceph-fuse', '--version'] },
+  { name: 'python3-fusepy', why: 'a file system whose faults are scripted', commands: ['python3'], version: ['dpkg-query', '-W', '-f', '${Version}', 'python3-fusepy'] },
+  { name: 'fuse3', why: 'mounts without root', commands: ['fusermount3'], version: ['fusermount3', '--version'] },
   { name: 'openssl', why: 'a TLS server that refuses clients', commands: ['openssl'], version: ['openssl', 'version'] },
 ]
 

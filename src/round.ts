@@ -34,6 +34,7 @@ export async function runRound(jobs: readonly Job[], { signal, instance, concurr
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, jobs.length) }, worker))
   loop.stop()
+  for (const job of jobs) job.release()
 
   const store = createStore()
   const causes = createRootCauses(store, () => {})

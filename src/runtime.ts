@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { stuckChildren } from './children.ts'
 import { readEntry } from './config/jobs.ts'
 import { configChecksum, loadConfig, type Config } from './config/load.ts'
 import { diagnosticText } from './config/document.ts'
@@ -90,7 +91,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
   const store = createStore()
   const metrics = createOwnMetrics({
     version: VERSION, types: probeTypes.map(({ type }) => type),
-    inFlight: () => scheduler.inFlight(), queued: () => scheduler.queued(), stuck: () => 0,
+    inFlight: () => scheduler.inFlight(), queued: () => scheduler.queued(), stuck: stuckChildren,
   })
   const loop = watchLoop((seconds) => metrics.loopDelay(seconds))
   let config: Config | undefined
@@ -143,6 +144,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       if (wanted.has(job.id)) continue
       scheduler.remove(job.id)
       store.remove(job.id)
+      job.release()
     }
     for (const { id, type } of wanted.values()) {
       const old = store.get(id)?.job
@@ -150,11 +152,14 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       // Phases and gauges of another type say nothing about this one.
       scheduler.remove(id)
       store.remove(id)
+      old.release()
     }
     const changed = [...wanted.values()].filter((job) => store.get(job.id)?.job.fingerprint !== job.fingerprint)
     for (const job of changed) {
+      const old = store.get(job.id)?.job
       const state = store.put(job)
       scheduler.put(job, Math.min(state.periodMs, FIRST_WINDOW_MS, changed.length * FIRST_GAP_MS))
+      old?.release()
     }
     metrics.setTargets(countBy([...wanted.values()], (job) => job.type))
     rootCauses.changed()
@@ -258,6 +263,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       for (const timer of timers) clearInterval(timer)
       expander.stop()
       await scheduler.stop(withinMs)
+      for (const { job } of store.all()) job.release()
       loop.stop()
     },
   }

@@ -76,6 +76,7 @@ function buildJob(type: ProbeType, common: Common, options: Options, raw: object
     fingerprint: createHash('sha256').update(JSON.stringify([about, raw])).digest('hex'),
     load: type.load,
     run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
+    release: () => type.release?.(options as never), // safe: as above
   }
 }
 

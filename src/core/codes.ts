@@ -50,6 +50,8 @@ export const SHARED_CODES = {
   prober_denied: { layer: 'prober', reason: 'denied', en: 'The machine that runs Curlew does not let it do this.', zh: '运行 Curlew 的机器不允许此操作。' },
   prober_no_network: { layer: 'prober', reason: 'unreachable', en: 'The machine that runs Curlew has no network.', zh: '运行 Curlew 的机器没有可用网络。' },
   prober_no_credentials: { layer: 'prober', reason: 'denied', en: 'Curlew found this by itself and has no login for it: add it to the config with its password.', zh: '该目标由 Curlew 自动发现，但没有登录凭据：请在配置中添加该目标及其密码。' },
+  prober_children: { layer: 'prober', reason: 'overloaded', en: 'Curlew already has as many helper processes as it may: most of them wait on hung mounts.', zh: 'Curlew 的辅助进程已达上限：其中大多数正等待挂起的挂载点。' },
+  prober_worker_lost: { layer: 'prober', reason: 'other', en: 'A helper process of Curlew ended in the middle of its work: look for the OOM killer.', zh: 'Curlew 的辅助进程在工作中意外结束：请检查 OOM killer。' },
   prober_bug: { layer: 'prober', reason: 'other', en: 'An error inside Curlew: please report it.', zh: 'Curlew 内部错误：请提交问题报告。' },
 } as const satisfies Readonly<Record<string, CodeSpec>>
 

@@ -85,12 +85,18 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
   /** Loads what a run needs, once; not part of the time that a run measures. */
   load?(): Promise<unknown>
   run(options: z.output<S>, probe: ProbeContext<P, G, C | SharedCode>): Promise<void>
+  /**
+   * Lets go of what runs with these very options have kept between them: a connection, say. Must not throw. A run may still
+   * be under way, its signal aborted: it must keep nothing then. A later run begins anew.
+   */
+  release?(options: z.output<S>): void
 }
 
 /** A probe type as the rest of the program sees it: options already checked, their type forgotten. */
-export interface ProbeType extends Omit<ProbeSpec<z.ZodObject<OptionShape>, string, string, string>, 'run' | 'example'> {
+export interface ProbeType extends Omit<ProbeSpec<z.ZodObject<OptionShape>, string, string, string>, 'run' | 'release' | 'example'> {
   readonly example: Readonly<Record<string, unknown>>
   run(options: never, probe: ProbeContext): Promise<void>
+  release?(options: never): void
 }
 
 /** Declares a probe type. Everything else (config, docs, metrics, JSON Schema) follows from what it says here. */
@@ -159,6 +165,8 @@ export interface Job {
   /** What has to be loaded before the first run. */
   readonly load: (() => Promise<unknown>) | undefined
   run(probe: ProbeContext): Promise<void>
+  /** Called when the job will not run again, or not soon: lets go of what its runs have kept between them. */
+  release(): void
 }
 
 /** `<probe>/<target>`, for people. */

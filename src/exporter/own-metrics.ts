@@ -19,7 +19,7 @@ export const OWN = {
   inFlight: { name: 'curlew_probes_in_flight', kind: 'gauge', labels: [], help: 'Runs under way.' },
   queued: { name: 'curlew_probes_queued', kind: 'gauge', labels: [], help: 'Runs that are due and wait for a place under the concurrency limit.' },
   loopDelay: { name: 'curlew_event_loop_delay_seconds', kind: 'histogram', labels: ['le'], help: 'How late the event loop was, sampled all the time.' },
-  stuckChildren: { name: 'curlew_stuck_children', kind: 'gauge', labels: [], help: 'Child processes that were killed and have not ended, as on a hung mount.' },
+  stuckChildren: { name: 'curlew_stuck_children', kind: 'gauge', labels: [], help: 'Helper processes that hang in a call of the operating system, as on a hung mount.' },
   unmapped: { name: 'curlew_unmapped_errors_total', kind: 'counter', labels: ['type'], help: 'Errors sent by targets that no failure code of the probe type stands for.' },
   discovered: { name: 'curlew_discovery_last_success_timestamp_seconds', kind: 'gauge', labels: ['source'], help: 'When a source of targets was last read successfully, in Unix time.' },
 } as const satisfies Readonly<Record<string, Family>>

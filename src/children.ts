@@ -1,0 +1,57 @@
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
+import { Socket } from 'node:net'
+import { ProbeFailure } from './core/probe.ts'
+
+/** Children at a time, those that hang included. */
+const MOST_CHILDREN = 64
+/** How much of what a child complains about is kept, in characters. */
+const COMPLAINT = 2_000
+
+export interface Child {
+  readonly pid: number
+  readonly process: ChildProcessWithoutNullStreams
+  /** Set while it hangs in a call that nobody can end: it counts as stuck. */
+  stuck: boolean
+  /** The last that it wrote to stderr. */
+  complaint(): string
+}
+
+const children = new Set<Child>()
+
+/**
+ * Starts a helper process. It has pipes and no secrets in its environment, keeps nothing of ours alive, and is killed when
+ * this process ends; it must end by itself when its standard input does, for the case that we are killed. Nobody may wait
+ * for its end without a deadline: one that hangs in the kernel outlives even SIGKILL.
+ * Throws ProbeFailure('prober_children') at the limit, and what `spawn` throws.
+ */
+export function startChild(command: string, args: readonly string[], onGone: (why: string) => void): Child {
+  if (children.size >= MOST_CHILDREN) throw new ProbeFailure('prober_children', `${children.size} helper processes run already`)
+  // Away from the mounts that are probed, and from the terminal: an interrupt is for us to handle.
+  const started = spawn(command, args, { cwd: '/', env: { PATH: process.env['PATH'] }, stdio: 'pipe', detached: true })
+  let complaint = ''
+  const child: Child = { pid: started.pid ?? -1, process: started, stuck: false, complaint: () => complaint }
+  if (children.size === 0) process.once('exit', killAll)
+  children.add(child)
+  const gone = (why: string) => {
+    if (!children.delete(child)) return
+    if (children.size === 0) process.off('exit', killAll)
+    onGone(why)
+  }
+  started.once('error', (error) => gone(error.message))
+  started.once('exit', (code, signal) => gone(`it ended with ${signal ?? code}`))
+  // What cannot be written to a child that has ended is nobody's loss: its end is reported.
+  started.stdin.on('error', () => {})
+  started.stderr.on('data', (chunk: Buffer) => { complaint = (complaint + chunk.toString()).slice(-COMPLAINT) })
+  started.unref()
+  for (const stream of [started.stdin, started.stdout, started.stderr]) if (stream instanceof Socket) stream.unref()
+  return child
+}
+
+/** How many children hang. */
+export function stuckChildren(): number {
+  return [...children].filter(({ stuck }) => stuck).length
+}
+
+function killAll(): void {
+  for (const child of children) child.process.kill('SIGKILL')
+}
