@@ -82,6 +82,25 @@ export class Endpoint implements Target {
   }
 }
 
+/** A host without a port. */
+export class Host implements Target {
+  readonly host: string
+  readonly ip: string | undefined
+
+  constructor(host: string, ip?: string) {
+    this.host = host
+    this.ip = ip
+  }
+
+  at(ip: string): Host {
+    return new Host(this.host, ip)
+  }
+
+  toString(): string {
+    return this.ip ?? this.host
+  }
+}
+
 const HOST_NAME = /^(?=.{1,253}\.?$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
 
 /** The canonical form of a host name or address, or undefined: lower case, IPv6 compressed, no brackets. */
@@ -111,6 +130,16 @@ export function hostPort(defaultPort?: number) {
     context.addIssue(`expected ${shape}; an IPv6 address with a port stands in brackets`)
     return z.NEVER
   }).describe(shape)
+}
+
+/** A target that is a host name or an address, with no port. */
+export function hostOnly() {
+  return z.string().transform((text, context) => {
+    const host = canonicalHost(text)
+    if (host !== undefined) return new Host(host)
+    context.addIssue('expected a host name or an address, without a port')
+    return z.NEVER
+  }).describe('host name or address')
 }
 
 /** A field whose value must never be shown: it arrives as a `Secret`. */

@@ -34,6 +34,8 @@ export interface ProbeContext<P extends string = string, G extends string = stri
   readonly deadline: number
   /** Times `work`, blames the phase's layer for what it throws, and stops waiting when the run is aborted. */
   phase<T>(name: P, work: () => Promise<T> | T): Promise<T>
+  /** Says how long a phase took, in ms, where the wire knows better than our clock around the wait: replaces what was timed. */
+  took(name: P, ms: number): void
   /** Exports every phase that has not run as 0, as blackbox_exporter does for HTTP and DNS. */
   zeroPhases(): void
   /** Fails with `code` unless `ok`. */

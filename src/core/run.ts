@@ -64,6 +64,9 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
         endPhase()
       }
     },
+    took(name, ms) {
+      if (!over) timings.set(name, ms)
+    },
     zeroPhases() {
       for (const name of Object.keys(job.phases)) if (!timings.has(name)) timings.set(name, 0)
     },

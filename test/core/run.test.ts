@@ -136,6 +136,14 @@ describe('time', () => {
     expect(result.gauges).toEqual([])
   })
 
+  it('takes the time of a phase from the probe where the wire knows better', async () => {
+    const result = await runJob(job(async (probe) => {
+      await probe.phase('request', () => sleep(10))
+      probe.took('request', 0.25)
+    }), base)
+    expect(result.phases).toEqual([{ name: 'request', ms: 0.25 }])
+  })
+
   it('adds up a phase that is entered twice', async () => {
     const result = await runJob(job(async (probe) => {
       await probe.phase('request', () => sleep(10))

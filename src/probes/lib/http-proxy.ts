@@ -33,7 +33,7 @@ export async function dialProxy(probe: Context, proxy: Proxy, to: Endpoint | und
   const plain = await speakingFor(probe, proxy, 'it does not answer', () => dial(probe, endpoint, { ip_protocol: 'any', addresses: 'any' }, resolve))
   try {
     // Its handshake is a part of getting connected, and its certificate is not the target's.
-    const own = { ...probe, phase: <T>(_name: string, work: () => Promise<T> | T) => probe.phase('connect', work), gauge: () => {} }
+    const own = { ...probe, phase: <T>(_name: string, work: () => Promise<T> | T) => probe.phase('connect', work), took: () => {}, gauge: () => {} }
     const { ca_file, min_version } = tls
     const socket = !proxy.tls ? plain : await speakingFor(probe, proxy, 'it does not answer the TLS handshake', () => secure(own, plain, endpoint.host, { ca_file, min_version, insecure_skip_verify: false }))
     if (to) await speakingFor(probe, proxy, `no answer to CONNECT ${to}, so the proxy or what is behind it is silent`, () => probe.phase('connect', () => openTunnel(socket, proxy, to)))
