@@ -1,5 +1,5 @@
 // Bundles the command line and every entry that runs in a thread or process of its own into dist/.
-import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { rolldown, type OutputChunk } from 'rolldown'
 
@@ -7,7 +7,7 @@ import { rolldown, type OutputChunk } from 'rolldown'
  * dist/<name>.js for each; names must differ. Every file lies flat in dist/, so that code which starts a child as './x.ts' in a
  * checkout finds './x.js' beside itself here, whatever chunk it ends up in.
  */
-const ENTRIES = ['src/cli.ts', 'src/exporter/bcrypt-worker.ts', 'src/probes/lib/disk-worker.ts']
+const ENTRIES = ['src/cli.ts', 'src/exporter/bcrypt-worker.ts', 'src/probes/lib/disk-worker.ts', 'src/probes/lib/cert-pkcs12-worker.ts']
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')
@@ -34,9 +34,14 @@ const { output } = await build.write({
 await build.close()
 
 const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk')
-const packages = new Set(chunks.flatMap(({ moduleIds }) => moduleIds).flatMap(packageOf))
+// koffi's binaries, one folder for each machine that is installed here; src/probes/lib/libc.ts looks for its own beside the bundle.
+const binaries = globSync('node_modules/@koromix/koffi-linux-*', { cwd: root }).sort()
+for (const folder of binaries) cpSync(join(root, folder), join(dist, basename(folder)), { recursive: true })
+if (binaries.length === 0) throw new Error('no binary of koffi is installed: npm ci must not leave out optional dependencies')
+
+const packages = new Set([...chunks.flatMap(({ moduleIds }) => moduleIds).flatMap(packageOf), join(root, 'node_modules/koffi')])
 writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), [...packages].sort().map(license).join('\n'))
-console.log(`dist/: ${chunks.length} files, ${Math.round(chunks.reduce((sum, { code }) => sum + code.length, 0) / 1024)} KB, ${packages.size} packages bundled`)
+console.log(`dist/: ${chunks.length} files, ${Math.round(chunks.reduce((sum, { code }) => sum + code.length, 0) / 1024)} KB, ${packages.size} packages bundled, ${binaries.map((folder) => basename(folder)).join(', ')}`)
 
 /** The folder of the package that a bundled module belongs to. */
 function packageOf(module: string): string[] {

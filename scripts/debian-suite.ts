@@ -1,16 +1,20 @@
 // Servers newer than this Debian's own, taken from another suite's packages and kept beside it: nothing of them is installed.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 
 export interface SuitePackage {
   readonly suite: string
   readonly name: string
   readonly why: string
-  /** What is downloaded, without what it depends on: only for programs that need no more than this machine's libc. */
+  /** What is downloaded. */
   readonly packages: readonly string[]
-  /** What is kept of them, by name; found under usr/bin. */
+  /** What is kept of them, by name; found under usr/bin or usr/sbin. */
   readonly commands: readonly [string, ...string[]]
+  /** Folders that are kept beside the commands, by their last name. */
+  readonly folders?: readonly string[]
+  /** Its programs need more than this machine's libc, or a newer one: what the packages depend on comes too, and the libraries that the commands load are kept. */
+  readonly ownLibraries?: true
 }
 
 /** A stable Debian keeps the Prometheus that it came with; the unstable suite has the current one. */
@@ -19,7 +23,13 @@ export const SID_PROMETHEUS: SuitePackage = {
   packages: ['prometheus', 'promtool'], commands: ['prometheus', 'promtool'],
 }
 
-export const SUITE_PACKAGES: readonly SuitePackage[] = [SID_PROMETHEUS]
+/** A stable Debian has MariaDB only. */
+export const SID_MYSQL: SuitePackage = {
+  suite: 'sid', name: 'mysql', why: 'the mysql probe, on MySQL itself',
+  packages: ['mysql-server-core'], commands: ['mysqld'], folders: ['usr/share/mysql/english', 'usr/share/mysql/charsets'], ownLibraries: true,
+}
+
+export const SUITE_PACKAGES: readonly SuitePackage[] = [SID_PROMETHEUS, SID_MYSQL]
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
@@ -60,16 +70,37 @@ export function unpack(entry: SuitePackage): void {
     ], at('debs'))
     // Without this an index that cannot be had is only a warning.
     apt('-o', 'APT::Update::Error-Mode=any', 'update')
-    apt('download', ...entry.packages)
-    for (const deb of readdirSync(at('debs'))) run('dpkg-deb', ['--extract', deb, at('root')], at('debs'))
+    if (entry.ownLibraries) apt('install', '--yes', '--download-only', '--no-install-recommends', '-o', `Dir::Cache::archives=${at('debs')}`, ...entry.packages)
+    else apt('download', ...entry.packages)
+    for (const deb of readdirSync(at('debs')).filter((name) => name.endsWith('.deb'))) run('dpkg-deb', ['--extract', deb, at('root')], at('debs'))
+    for (const path of entry.folders ?? []) renameSync(at('root', path), join(folder, basename(path)))
     for (const command of entry.commands) {
-      renameSync(at('root', 'usr', 'bin', command), suiteCommand(entry, command))
+      const program = ['bin', 'sbin'].map((place) => at('root', 'usr', place, command)).find((path) => existsSync(path))
+      if (program === undefined) throw new Error(`${entry.packages.join(', ')} of ${entry.suite} has no ${command}`)
+      if (entry.ownLibraries) withLibraries(program, at('root'), folder)
+      else renameSync(program, suiteCommand(entry, command))
       run(suiteCommand(entry, command), ['--version'], work)
     }
     writeFileSync(stampOf(entry), contentOf(entry))
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** Puts a program into `folder` with every library that it loads, the dynamic loader among them, and a script of its name that starts it so. */
+function withLibraries(program: string, root: string, folder: string): void {
+  const usrLib = join(root, 'usr', 'lib')
+  const libraries = readdirSync(usrLib).map((name) => join(usrLib, name)).find((path) => path.endsWith('-linux-gnu'))
+  const loader = libraries && readdirSync(libraries).find((name) => /^ld-linux.*\.so\.\d$/.test(name))
+  if (!libraries || !loader) throw new Error(`no dynamic loader below ${usrLib}`)
+  const lib = join(folder, 'lib')
+  mkdirSync(lib, { recursive: true })
+  const listed = run(join(libraries, loader), ['--library-path', libraries, '--list', program])
+  const loaded = Array.from(listed.matchAll(/=> (\/\S+)/g), ([, path]) => path ?? '')
+  for (const path of [join(libraries, loader), ...loaded]) copyFileSync(path, join(lib, basename(path)))
+  const name = basename(program)
+  renameSync(program, join(lib, name))
+  writeFileSync(join(folder, name), `#!/bin/sh\nlib=$(dirname "$0")/lib\nexec "$lib/${loader}" --library-path "$lib" "$lib/${name}" "$@"\n`, { mode: 0o755 })
 }
 
 function folderOf({ suite, name }: SuitePackage): string {
@@ -80,8 +111,8 @@ function stampOf(entry: SuitePackage): string {
   return join(folderOf(entry), '.complete')
 }
 
-function contentOf({ packages, commands }: SuitePackage): string {
-  return `${packages.join(' ')}: ${commands.join(' ')}\n`
+function contentOf({ packages, commands, folders = [] }: SuitePackage): string {
+  return `${[packages, commands, folders].map((names) => names.join(' ')).join(': ')}\n`
 }
 
 /** The mirror that the machine's own Debian comes from: apt itself reads its .list and .sources files, whether it has their indexes or not. */

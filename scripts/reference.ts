@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { stringify } from 'yaml'
 import { commonShape, topShape } from '../src/config/schema.ts'
 import { levelsOf } from '../src/config/jobs.ts'
+import { formatDuration } from '../src/core/fields.ts'
 import { SHARED_CODES, type CodeSpec } from '../src/core/codes.ts'
 import type { ProbeType } from '../src/core/probe.ts'
 
@@ -58,6 +59,7 @@ function typeSections(type: ProbeType): string[] {
     `## ${type.type}`,
     type.summary,
     `Target: ${target.description ?? ''}.${type.defaultTargets ? ' Without a target every server of resolv.conf is one.' : ''} URL schemes: ${type.schemes.map((scheme) => `\`${scheme}://\``).join(', ')}.`,
+    ...type.bounds ? [`A config may have at most ${type.bounds.targets} targets of this type, those with \`cron\` included, and no two runs of one within ${formatDuration(type.bounds.everyMs)}.`] : [],
     `\`\`\`yaml\n${stringify({ probes: [{ name: `my-${type.type}`, type: type.type, ...type.example }] })}\`\`\``,
     '### Options',
     table(schemaOf(z.strictObject(options))),

@@ -1,6 +1,6 @@
 // npm run test:install: the real servers that the tests run against, from Debian's packages.
 import { execFile, spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, globSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, delimiter, join } from 'node:path'
 import { isUnpacked, SUITE_PACKAGES, suiteCommand, unpack } from './debian-suite.ts'
 
@@ -9,6 +9,8 @@ interface Package {
   readonly why: string
   /** What must be found for the package to count as installed. */
   readonly commands: readonly string[]
+  /** And where it is a library, that: absolute paths, with patterns. */
+  readonly files?: readonly string[]
   /** Prints its version; the first line with a digit is shown. */
   readonly version: readonly [command: string, ...args: string[]]
 }
@@ -30,8 +32,15 @@ const PACKAGES: readonly Package[] = [
   { name: 'ceph-mds', why: 'the mount probe: a cluster of one', commands: ['ceph-mds'], version: ['ceph-mds', '--version'] },
   { name: 'ceph-common', why: 'its command line', commands: ['ceph'], version: ['ceph', '--version'] },
   { name: 'ceph-fuse', why: 'the mount probe: a mount that hangs', commands: ['ceph-fuse'], version: ['ceph-fuse', '--version'] },
-  { name: 'python3-fusepy', why: 'a file system whose faults are scripted', commands: ['python3'], version: ['dpkg-query', '-W', '-f', '${Version}', 'python3-fusepy'] },
+  { name: 'python3-fusepy', why: 'a file system whose faults are scripted', commands: [], files: ['/usr/bin/python3', '/usr/lib/python3/dist-packages/fusepy.py'], version: ['dpkg-query', '-W', '-f', '${Version}', 'python3-fusepy'] },
+  { name: 'libfuse2', why: 'what that is written for', commands: [], files: ['/{usr/,}lib/*/libfuse.so.2'], version: ['dpkg-query', '-W', '-f', '${Version}', 'libfuse2'] },
   { name: 'fuse3', why: 'mounts without root', commands: ['fusermount3'], version: ['fusermount3', '--version'] },
+  { name: 'exim4-daemon-light', why: 'the cert probe: STARTTLS of SMTP', commands: ['exim4'], version: ['dpkg-query', '-W', '-f', '${Version}', 'exim4-daemon-light'] },
+  { name: 'dovecot-imapd', why: 'the cert probe: STARTTLS of IMAP', commands: ['dovecot'], files: ['/usr/lib/dovecot/imap-login'], version: ['dovecot', '--version'] },
+  { name: 'dovecot-pop3d', why: 'the cert probe: STLS of POP3', commands: [], files: ['/usr/lib/dovecot/pop3-login'], version: ['dpkg-query', '-W', '-f', '${Version}', 'dovecot-pop3d'] },
+  { name: 'vsftpd', why: 'the cert probe: AUTH TLS of FTP', commands: ['vsftpd'], version: ['dpkg-query', '-W', '-f', '${Version}', 'vsftpd'] },
+  { name: 'slapd', why: 'the cert probe: StartTLS of LDAP', commands: ['slapd'], version: ['dpkg-query', '-W', '-f', '${Version}', 'slapd'] },
+  { name: 'postgresql', why: 'the cert probe: SSLRequest of PostgreSQL', commands: [], files: ['/usr/lib/postgresql/*/bin/postgres'], version: ['psql', '--version'] },
   { name: 'openssl', why: 'a TLS server that refuses clients', commands: ['openssl'], version: ['openssl', 'version'] },
 ]
 
@@ -74,7 +83,7 @@ async function report(still: readonly Package[]): Promise<void> {
   }
   if (still.length > 0) {
     const names = still.map(({ name }) => name).join(' ')
-    console.error(`curlew: the tests need ${still.flatMap(({ name, commands }) => `${commands.join(' and ')} (${name})`).join(', ')}, which could not be had: as root run apt-get install -y --no-install-recommends ${names}.`)
+    console.error(`curlew: the tests need ${still.map(({ name, commands, files = [] }) => `${[...commands, ...files].join(' and ')} (${name})`).join(', ')}, which could not be had: as root run apt-get install -y --no-install-recommends ${names}.`)
   }
   if (packed.length + still.length > 0) process.exitCode = 1
 }
@@ -96,7 +105,7 @@ function unpackMissing(): void {
 }
 
 function missing(): Package[] {
-  return PACKAGES.filter(({ commands }) => !commands.every(onPath))
+  return PACKAGES.filter(({ commands, files = [] }) => !(commands.every(onPath) && files.every((pattern) => globSync(pattern).length > 0)))
 }
 
 function onPath(command: string): boolean {

@@ -39,8 +39,8 @@ export function startChild(command: string, args: readonly string[], onGone: (wh
   }
   started.once('error', (error) => gone(error.message))
   started.once('exit', (code, signal) => gone(`it ended with ${signal ?? code}`))
-  // What cannot be written to a child that has ended is nobody's loss: its end is reported.
-  started.stdin.on('error', () => {})
+  // What cannot be written to or read from a child that has ended is nobody's loss: its end is reported.
+  for (const stream of [started.stdin, started.stdout, started.stderr]) stream.on('error', () => {})
   started.stderr.on('data', (chunk: Buffer) => { complaint = (complaint + chunk.toString()).slice(-COMPLAINT) })
   started.unref()
   for (const stream of [started.stdin, started.stdout, started.stderr]) if (stream instanceof Socket) stream.unref()

@@ -13,13 +13,14 @@ import { createScheduler } from './core/scheduler.ts'
 import { createStore, type Store } from './core/store.ts'
 import { VERSION } from './core/version.ts'
 import { createExpander } from './each.ts'
-import { discoverLocal, localListeners, type FoundEntry } from './discover/local.ts'
+import { discoverLocal, localCertificates, localListeners, localMounts, type FoundEntry } from './discover/local.ts'
 import { createExposition, type Exposition } from './exporter/exposition.ts'
 import { seriesOf } from './exporter/families.ts'
 import { createOwnMetrics } from './exporter/own-metrics.ts'
 import type { Logger } from './log.ts'
 import { probeTypes } from './probes/index.ts'
 
+const HOSTNAME = hostname()
 const FIRST_WINDOW_MS = 30_000
 /** New jobs start no faster than one in so many milliseconds, so that a large config does not begin with a burst. */
 const FIRST_GAP_MS = 10
@@ -54,7 +55,7 @@ export interface Runtime {
 
 /** Unique to this prober: part of every key that it writes. */
 export function instanceId(top: Top | undefined): string {
-  return top?.instance_id ?? hostname()
+  return top?.instance_id ?? HOSTNAME
 }
 
 /** Series that these jobs make at most while nothing fails. */
@@ -214,7 +215,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
   }
 
   function discover() {
-    const found = discoveredJobs(discoverLocal({ listeners: localListeners(), ownUrl }))
+    const found = discoveredJobs(discoverLocal({ listeners: localListeners(), mounts: localMounts(), certificates: localCertificates(), ownUrl }))
     // What has gone away is just what a person wants to hear of: it stays.
     const before = sources.get('local') ?? []
     apply('local', [...before, ...found.filter((job) => !before.some((old) => old.id === job.id))])

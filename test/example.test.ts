@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '..')
 const example = join(root, 'curlew.example.yaml')
 
 it('curlew.example.yaml is valid, and shows every probe type', () => {
-  const loaded = loadConfig(example, { types: probeTypes, env: { REDIS_PASSWORD: 'example-password', BACKUP_TOKEN: 'example-token' } })
+  const loaded = loadConfig(example, { types: probeTypes, env: { REDIS_PASSWORD: 'example-password', MYSQL_PASSWORD: 'another-password', BACKUP_TOKEN: 'example-token' } })
   expect(loaded.diagnostics).toEqual([])
   const shown = new Set(loaded.config!.jobs.map((job) => job.type))
   expect(probeTypes.map(({ type }) => type).filter((type) => !shown.has(type))).toEqual([])

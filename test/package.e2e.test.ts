@@ -36,7 +36,7 @@ describe('the packed package', () => {
 
   it('states the licence of everything bundled', () => {
     const text = readFileSync(join(installed, 'dist/THIRD-PARTY-LICENSES.txt'), 'utf8')
-    for (const name of ['express', 'ioredis', 'prom-client', 'zod']) expect(text).toContain(`${name} `)
+    for (const name of ['express', 'ioredis', 'koffi', 'prom-client', 'zod']) expect(text).toContain(`${name} `)
   })
 
   it('prints its version', async () => {
@@ -56,6 +56,26 @@ describe('the packed package', () => {
     }
     const closed = await run(curlew, ['check', `tcp://127.0.0.1:${await freePort()}`, '-o', 'json'])
     expect({ code: closed.code, status: statusOf(closed.stdout) }).toEqual({ code: 1, status: 'failed' })
+  })
+
+  it('checks a directory, in a process of its own', async () => {
+    const there = await run(curlew, ['check', `mount://${home.path}?require_mount=false`, '-o', 'json'])
+    expect({ code: there.code, status: statusOf(there.stdout) }).toEqual({ code: 0, status: 'ok' })
+    const gone = await run(curlew, ['check', `mount://${home.path}/nothing?require_mount=false`, '-o', 'json'])
+    expect({ code: gone.code, status: statusOf(gone.stdout) }).toEqual({ code: 1, status: 'failed' })
+  })
+
+  it('opens a keystore, on a thread of its own', async () => {
+    const file = join(root, 'test/fixtures/keystores/java17.p12')
+    const opened = await run(curlew, ['check', `cert://${file}`, '-o', 'json'], home.path, { CURLEW_PASSWORD: 'curlew-fixture' })
+    expect({ code: opened.code, status: statusOf(opened.stdout) }).toEqual({ code: 0, status: 'ok' })
+  })
+
+  it('pings this machine through the binary that it brings, or says that it may not', async () => {
+    const { stdout } = await run(curlew, ['check', 'icmp://127.0.0.1?count=1', '-o', 'json'])
+    const { status, failure } = z.object({ results: z.tuple([z.object({ status: z.string(), failure: z.object({ code: z.string(), message: z.string() }).optional() })]) }).parse(JSON.parse(stdout)).results[0]
+    if (status !== 'ok') expect({ status, code: failure?.code }).toEqual({ status: 'unknown', code: 'ping_denied' })
+    expect(failure?.message ?? '').not.toContain('system calls cannot be made')
   })
 
   it('serves, and its worker thread for passwords starts from the bundle', async () => {
@@ -80,9 +100,9 @@ describe('the packed package', () => {
   })
 })
 
-function run(command: string, args: readonly string[], cwd = home.path): Promise<{ code: number | string, stdout: string, stderr: string }> {
+function run(command: string, args: readonly string[], cwd = home.path, more: NodeJS.ProcessEnv = {}): Promise<{ code: number | string, stdout: string, stderr: string }> {
   return new Promise((resolve) => {
-    execFile(command, args, { cwd, env, timeout: 30_000 }, (error, stdout, stderr) => resolve({ code: error ? error.code ?? 'killed' : 0, stdout, stderr }))
+    execFile(command, args, { cwd, env: { ...env, ...more }, timeout: 30_000 }, (error, stdout, stderr) => resolve({ code: error ? error.code ?? 'killed' : 0, stdout, stderr }))
   })
 }
 

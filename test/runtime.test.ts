@@ -4,7 +4,7 @@ import { afterAll, expect, it } from 'vitest'
 import { createLogger } from '../src/log.ts'
 import { configChecksum } from '../src/config/load.ts'
 import { createRuntime, loadChecked } from '../src/runtime.ts'
-import { resultOf } from './support/jobs.ts'
+import { resultOf, testJob } from './support/jobs.ts'
 import { temporaryDirectory } from './support/process.ts'
 
 const directory = temporaryDirectory()
@@ -57,4 +57,15 @@ it('tells by the files and what they refer to alone whether a config has changed
   expect(configChecksum(path)).toBe(before)
   writeFileSync(secret, 'two')
   expect(configChecksum(path)).not.toBe(before)
+})
+
+it('has a job let go of what it kept when it goes, changes, or everything ends', async () => {
+  const runtime = runtimeOf(written('none.yaml', cron('tcp')))
+  const released: string[] = []
+  const job = (id: string, fingerprint = id) => testJob({ id, name: id, target: id, fingerprint, schedule: { everyMs: 3_600_000 }, release: () => released.push(`${id} ${fingerprint}`) })
+  runtime.apply('test', [job('gone'), job('changes', 'before'), job('stays')])
+  runtime.apply('test', [job('changes', 'after'), job('stays')])
+  expect(released).toEqual(['gone gone', 'changes before'])
+  await runtime.stop(1_000)
+  expect(released.toSorted()).toEqual(['changes after', 'changes before', 'gone gone', 'stays stays'])
 })

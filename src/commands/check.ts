@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { nearest, readEntry } from '../config/jobs.ts'
 import { parseDuration } from '../core/fields.ts'
 import { jobName, type Job } from '../core/probe.ts'
+import { parseTargetUrl, targetUrlText } from '../core/target-url.ts'
 import { expanded } from '../each.ts'
-import { discoverLocal, localListeners } from '../discover/local.ts'
+import { discoverLocal, localCertificates, localListeners, localMounts } from '../discover/local.ts'
 import { probeTypes } from '../probes/index.ts'
 import { jsonReport } from '../report/json.ts'
 import { junitReport } from '../report/junit.ts'
@@ -18,8 +19,9 @@ import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
 
 export const help = `Usage: curlew check [NAME|PROBE/TARGET|URL ...] [options]
 
-Runs probes once, now: those named, or the whole config. URLs need no config:
-  redis:// rediss:// memcached:// http:// https:// tcp:// tcp+tls:// dns://server/name?type=A dot://server/name
+Runs probes once, now: those named, or the whole config. URLs need no config, as in
+redis://host, dns://server/name?type=A, mount:///data or redis+sentinel://h1,h2/name:
+${schemeLines()}
 
   -c, --config PATH       the config file or directory
   -o, --output FORMAT     pretty (default), json or junit
@@ -99,7 +101,7 @@ function fromConfig(flag: string | undefined, names: readonly string[], io: Io) 
   const path = findConfig(flag, io)
   if (path === undefined) {
     if (names.length > 0) throw new UsageError(`${names.join(', ')}: there is no config file that could name it; name one with -c, or give a URL such as redis://host`)
-    return { jobs: discoveredJobs(discoverLocal({ listeners: localListeners(), ownUrl: undefined })), instance: instanceId(undefined), concurrency: 50, lateBoundMs: 500 }
+    return { jobs: discoveredJobs(discoverLocal({ listeners: localListeners(), mounts: localMounts(), certificates: localCertificates(), ownUrl: undefined })), instance: instanceId(undefined), concurrency: 50, lateBoundMs: 500 }
   }
   const loaded = loadChecked(path)
   if (!loaded.config) throw new ConfigError(loaded.errors)
@@ -121,17 +123,20 @@ function fromUrl(text: string, timeoutMs: number, password: string | undefined):
   const type = probeTypes.find(({ schemes }) => schemes.includes(scheme))
   const known = probeTypes.flatMap(({ schemes }) => schemes)
   if (!type) throw new UsageError(`${scheme}://: expected one of ${known.map((one) => `${one}://`).join(' ')}${nearest(scheme, known)}`)
-  if (!URL.canParse(text)) throw new UsageError(`${scheme}://…: expected a URL such as ${scheme}://host`)
-  const url = new URL(text)
+  const parsed = parseTargetUrl(text, type.severalHosts)
+  if (!parsed) throw new UsageError(`${scheme}://…: expected a URL such as ${scheme}://host`)
+  const { url, hosts } = parsed
   const every = Math.max(timeoutMs, 30_000)
-  const entryOf = (target: string) => readEntry(type, { name: type.type, type: type.type, target, timeout: `${timeoutMs}ms`, every: `${every}ms` })
+  const entryOf = (target: string, more: Record<string, unknown> = {}) => readEntry(type, { name: type.type, type: type.type, target, timeout: `${timeoutMs}ms`, every: `${every}ms`, ...more })
   // Userinfo or a query key: whatever the type takes for a secret is one.
   if (url.password !== '' || entryOf(text).secrets.length > 0) {
     throw new UsageError(`${scheme}://${url.hostname}: a password in a URL can be seen by every user of this machine: put it into CURLEW_PASSWORD or --password-file`)
   }
   if (password !== undefined && (url.username !== '' || 'password' in type.options.shape)) url.password = encodeURIComponent(password)
-  const { jobs: [job], issues } = entryOf(url.href)
-  if (!job) throw new UsageError(`${scheme}://${url.host}: ${issues.map(({ path, message }) => [path.map(String).join('.'), message].filter(Boolean).join(': ')).join('; ')}`)
+  // A URL without a host, as of a file, cannot carry one.
+  const beside = password !== undefined && url.host === '' && 'password' in type.options.shape
+  const { jobs: [job], issues } = entryOf(targetUrlText(parsed), beside ? { password } : {})
+  if (!job) throw new UsageError(`${scheme}://${hosts.join(',')}: ${issues.map(({ path, message }) => [path.map(String).join('.'), message].filter(Boolean).join(': ')).join('; ')}`)
   return job
 }
 
@@ -154,4 +159,9 @@ function languageOf(flag: string | undefined, env: NodeJS.ProcessEnv): Language 
   if (flag === 'en' || flag === 'zh') return flag
   if (flag !== undefined) throw new UsageError('--lang: expected en or zh')
   return (env['LC_ALL'] ?? env['LC_MESSAGES'] ?? env['LANG'] ?? '').startsWith('zh') ? 'zh' : 'en'
+}
+
+/** Every scheme that a type has, in lines of a terminal. */
+function schemeLines(): string {
+  return probeTypes.map(({ schemes }) => `  ${schemes.map((scheme) => `${scheme}://`).join(' ')}`).join('\n')
 }

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { Dependency, Job, Limit, ProbeType, Target } from '../core/probe.ts'
 import { Secret } from '../core/secrets.ts'
+import { parseTargetUrl } from '../core/target-url.ts'
 import { commonShape, type Common } from './schema.ts'
 
 /** Where in an entry something is wrong; an empty path is the entry itself. */
@@ -28,8 +29,9 @@ export function readTarget(type: ProbeType, text: string): Record<string, unknow
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
   if (scheme === undefined) return { target: text }
   if (!type.schemes.includes(scheme)) throw new Error(`expected a target of type ${type.type} (${type.schemes.map((s) => `${s}://`).join(', ')}), not ${scheme}://`)
-  if (!URL.canParse(text)) throw new Error(`expected a URL such as ${scheme}://host`)
-  return type.fromUrl(new URL(text))
+  const parsed = parseTargetUrl(text, type.severalHosts)
+  if (!parsed) throw new Error(`expected a URL such as ${scheme}://host`)
+  return type.fromUrl(parsed.url, parsed.hosts)
 }
 
 const DEFAULT_EVERY_MS = 30_000
@@ -48,7 +50,7 @@ function buildJob(type: ProbeType, common: Common, options: Options, raw: object
   const target = String(options.target)
   const schedule = common.cron !== undefined
     ? { cron: common.cron, timezone: common.timezone, runAtStart: common.run_at_start ?? true }
-    : { everyMs: common.every ?? DEFAULT_EVERY_MS }
+    : { everyMs: common.every ?? defaultEveryMs(type) }
   const slow = !('everyMs' in schedule) || schedule.everyMs > MINUTE_MS
   const about = {
     id: jobId(common.name, target),
@@ -78,6 +80,10 @@ function buildJob(type: ProbeType, common: Common, options: Options, raw: object
     run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
     release: () => type.release?.(options as never), // safe: as above
   }
+}
+
+function defaultEveryMs(type: ProbeType): number {
+  return Math.max(DEFAULT_EVERY_MS, type.bounds?.everyMs ?? 0)
 }
 
 /** How to make the jobs of single addresses, where the options ask for them and the host is a name. */
@@ -181,8 +187,8 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
     }
     const { every, timeout, cron } = read.data
     if (every !== undefined && cron !== undefined && 'every' in rest && 'cron' in rest) issues.push({ path: ['cron'], message: 'expected either every or cron' })
-    if (timeout !== undefined && cron === undefined && timeout > (every ?? DEFAULT_EVERY_MS)) {
-      issues.push({ path: ['timeout'], message: `expected at most every, ${(every ?? DEFAULT_EVERY_MS) / 1000} s` })
+    if (timeout !== undefined && cron === undefined && timeout > (every ?? defaultEveryMs(type))) {
+      issues.push({ path: ['timeout'], message: `expected at most every, ${(every ?? defaultEveryMs(type)) / 1000} s` })
     }
   }
   if (issues.length > 0 || !read.success) return { jobs: [], issues, secrets: [] }

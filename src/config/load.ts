@@ -161,7 +161,7 @@ function readOne(
   document: ConfigDocument, path: readonly PropertyKey[], raw: unknown, top: Top, types: readonly ProbeType[],
   complain: (document: ConfigDocument, issue: EntryIssue) => void,
 ): Entry {
-  const nothing = { document, path, name: undefined, dependsOn: [], jobs: [], secrets: [] }
+  const nothing = { document, path, name: undefined, type: undefined, keys: new Set<string>(), dependsOn: [], jobs: [], secrets: [] }
   if (!isMapping(raw)) {
     complain(document, { path, message: 'expected a mapping with name, type and target' })
     return nothing
@@ -187,7 +187,7 @@ function readOne(
     const inherited = issue.path.length > 0 && !(String(issue.path[0]) in raw) && String(issue.path[0]) in top.defaults
     complain(document, { ...issue, path: inherited ? path : [...path, ...issue.path], message: inherited ? `${String(issue.path[0])} (from defaults): ${issue.message}` : issue.message })
   }
-  return { document, path, name, dependsOn, jobs: read.jobs, secrets: read.secrets }
+  return { document, path, name, type, keys: new Set(Object.keys(raw)), dependsOn, jobs: read.jobs, secrets: read.secrets }
 }
 
 function localDependency(item: unknown): string | undefined {
@@ -228,7 +228,7 @@ function taintSubstituted(documents: readonly ConfigDocument[], jobs: readonly J
 
 function withHidden(written: unknown, paths: readonly PropertyKey[][]): unknown {
   const hideUserinfo = (value: unknown): unknown => {
-    if (typeof value === 'string') return value.replace(/(:\/\/)[^/?#@\s]*@/g, `$1${HIDDEN}@`)
+    if (typeof value === 'string') return value.replace(/(:\/\/)[^/?#\s]*@/g, `$1${HIDDEN}@`)
     if (Array.isArray(value)) return value.map(hideUserinfo)
     if (isMapping(value)) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, hideUserinfo(inner)]))
     return value

@@ -1,4 +1,6 @@
-import type { Job } from '../core/probe.ts'
+import { formatDuration } from '../core/fields.ts'
+import type { Job, ProbeType } from '../core/probe.ts'
+import { nextCronRuns } from '../core/schedule.ts'
 import type { ConfigDocument } from './document.ts'
 import type { EntryIssue } from './jobs.ts'
 
@@ -7,6 +9,10 @@ export interface Entry {
   readonly document: ConfigDocument
   readonly path: readonly PropertyKey[]
   readonly name: string | undefined
+  /** Undefined where the type is none that is known. */
+  readonly type: ProbeType | undefined
+  /** The keys that stand in the entry itself, not in the defaults. */
+  readonly keys: ReadonlySet<string>
   /** `depends_on` as written; undefined where it is not a plain text. */
   readonly dependsOn: readonly (string | undefined)[]
   readonly jobs: readonly Job[]
@@ -19,10 +25,13 @@ export interface CrossIssue {
   readonly issue: EntryIssue
 }
 
-/** The rules between entries: unique names, dependencies that exist, no circles. They hold even where single entries have mistakes. */
+/** The rules between entries: unique names, dependencies that exist, no circles, what a type bounds. They hold even where single entries have mistakes. */
 export function crossCheck(entries: readonly Entry[]): CrossIssue[] {
-  return [...duplicates(entries), ...unknownDependencies(entries), ...circles(entries)]
+  return [...duplicates(entries), ...unknownDependencies(entries), ...circles(entries), ...tooOften(entries), ...tooMany(entries)]
 }
+
+/** How many runs of a cron expression are looked at: enough for two in one minute, at whatever time of the year. */
+const CRON_RUNS = 5
 
 function place({ document, path }: Entry): string {
   const { line } = document.locate(path)
@@ -91,4 +100,33 @@ function circles(entries: readonly Entry[]): CrossIssue[] {
     }
   }
   return found
+}
+
+/** Runs that follow each other faster than the type allows. `check` is not held to it: it runs once. */
+function tooOften(entries: readonly Entry[]): CrossIssue[] {
+  return entries.flatMap((entry) => {
+    const [job] = entry.jobs
+    const shortest = entry.type?.bounds?.everyMs
+    if (!job || shortest === undefined || gapMs(job) >= shortest) return []
+    const message = `expected at least ${formatDuration(shortest)} between two runs of type ${job.type}`
+    const [key] = ['every', 'cron'].filter((one) => entry.keys.has(one))
+    return [{ entry, issue: key === undefined ? { path: [], message: `every (from defaults): ${message}` } : { path: [key], message } }]
+  })
+}
+
+function gapMs({ schedule }: Job): number {
+  if ('everyMs' in schedule) return schedule.everyMs
+  const runs = nextCronRuns(schedule, CRON_RUNS)
+  return Math.min(...runs.slice(1).map((run, index) => run - (runs[index] ?? run)))
+}
+
+/** One issue per type, at the first target that is too many. */
+function tooMany(entries: readonly Entry[]): CrossIssue[] {
+  return [...Map.groupBy(entries, ({ type }) => type)].flatMap(([type, mine]) => {
+    const most = type?.bounds?.targets
+    const targets = mine.flatMap((entry) => entry.jobs.map((_job, index) => ({ entry, path: entry.keys.has('targets') ? ['targets', index] : ['target'] })))
+    const first = most === undefined ? undefined : targets[most]
+    if (!type || !first) return []
+    return [{ entry: first.entry, issue: { path: first.path, message: `expected at most ${most} targets of type ${type.type} in a config, there are ${targets.length}` } }]
+  })
 }

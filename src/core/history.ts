@@ -70,6 +70,7 @@ export function createHistory(): History {
   return {
     add(slot, result, phaseNames) {
       const { page, row } = place(slot)
+      openMinute(page, row, Math.floor(result.startedAt / MINUTE_MS))
       const at = row * KEPT_RUNS + (page.written[row] ?? 0) % KEPT_RUNS
       page.start[at] = result.startedAt
       page.ms[at] = result.ms
@@ -80,7 +81,7 @@ export function createHistory(): History {
         if (column >= 0) page.phases[at * MOST_PHASES + column] = ms
       }
       page.written[row] = (page.written[row] ?? 0) + 1
-      addToMinute(page, row, result)
+      countInMinute(page, row, result)
     },
 
     runs(slot, phaseCount) {
@@ -101,6 +102,7 @@ export function createHistory(): History {
     minutes(slot) {
       const { page, row } = place(slot)
       const newest = page.newest[row] ?? 0
+      closeMinute(page, row, newest)
       return Array.from({ length: KEPT_MINUTES }, (_, index) => newest - KEPT_MINUTES + 1 + index)
         .map((minute) => ({ minute, at: row * KEPT_MINUTES + minute % KEPT_MINUTES }))
         .filter(({ minute, at }) => minute >= 0 && (page.count[at] ?? 0) > 0)
@@ -133,21 +135,32 @@ function unpacked(outcome: number): { readonly status: Status, readonly layer: L
   return { status: layer === 'prober' ? 'unknown' : 'failed', layer, reason: REASONS[(outcome - 1) % REASONS.length] }
 }
 
-function addToMinute(page: ReturnType<typeof createPage>, row: number, result: ProbeResult): void {
-  const minute = Math.floor(result.startedAt / MINUTE_MS)
+/** Makes room for a minute that nothing has happened in yet. Its predecessor's quantiles are worked out now, once, while its runs are still remembered. */
+function openMinute(page: ReturnType<typeof createPage>, row: number, minute: number): void {
   const newest = page.newest[row] ?? 0
-  // After a step back of the clock the newest minute is still the newest.
-  if (minute <= newest - KEPT_MINUTES) return
+  if (minute <= newest) return
+  closeMinute(page, row, newest)
   for (let passed = Math.max(newest + 1, minute - KEPT_MINUTES + 1); passed <= minute; passed++) {
     page.count[row * KEPT_MINUTES + passed % KEPT_MINUTES] = 0
     page.failed[row * KEPT_MINUTES + passed % KEPT_MINUTES] = 0
   }
-  page.newest[row] = Math.max(newest, minute)
+  page.newest[row] = minute
+}
+
+function countInMinute(page: ReturnType<typeof createPage>, row: number, result: ProbeResult): void {
+  const minute = Math.floor(result.startedAt / MINUTE_MS)
+  const newest = page.newest[row] ?? 0
+  // After a step back of the clock the newest minute is still the newest.
+  if (minute <= newest - KEPT_MINUTES) return
   const at = row * KEPT_MINUTES + minute % KEPT_MINUTES
   page.count[at] = Math.min(65_535, (page.count[at] ?? 0) + 1)
   if (result.status === 'failed') page.failed[at] = Math.min(65_535, (page.failed[at] ?? 0) + 1)
+  if (minute < newest) closeMinute(page, row, minute)
+}
 
-  // At most 60 runs are remembered, so a probe faster than one a second is judged by its last 60.
+/** Works out the quantiles of a minute. At most 60 runs are remembered, so a probe faster than one a second is judged by its last 60. */
+function closeMinute(page: ReturnType<typeof createPage>, row: number, minute: number): void {
+  const at = row * KEPT_MINUTES + minute % KEPT_MINUTES
   const kept = Math.min(KEPT_RUNS, page.written[row] ?? 0)
   const sorted = Array.from({ length: kept }, (_, index) => row * KEPT_RUNS + index)
     .filter((run) => Math.floor((page.start[run] ?? 0) / MINUTE_MS) === minute && unpacked(page.outcome[run] ?? 0).status !== 'unknown')

@@ -61,6 +61,13 @@ export interface LevelSpec {
   readonly worse: 'above' | 'below'
 }
 
+/** How much of a type one config may ask for. */
+export interface Bounds {
+  readonly targets: number
+  /** The shortest time between two runs; also the default of `every` where that would be shorter. */
+  readonly everyMs: number
+}
+
 interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C extends string> {
   readonly type: string
   /** The metric prefix after `probe_`; the type's name with `_` unless a peer's names are borrowed. */
@@ -76,10 +83,17 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
   readonly codes: Readonly<Record<C, CodeSpec>>
   /** Gauges that take a limit: the key under `limits:` and `fail_on:`. */
   readonly levels?: Readonly<Record<string, LevelSpec>>
+  /** For a type that burdens networks: the config refuses more targets of it, those of cron jobs included, and more frequent runs. */
+  readonly bounds?: Bounds
   /** URL schemes that name this type on the command line and in `target`. */
   readonly schemes: readonly string[]
-  /** A URL of one of `schemes` as options; `target` among them. Throws an Error with a sentence. */
-  fromUrl(url: URL): Record<string, unknown>
+  /** A URL may name several hosts, with commas between them. */
+  readonly severalHosts?: true
+  /**
+   * A URL of one of `schemes` as options; `target` among them. With `severalHosts` the URL has the first host only, and
+   * `hosts` are all of them, as written. Throws an Error with a sentence.
+   */
+  fromUrl(url: URL, hosts?: readonly string[]): Record<string, unknown>
   /** Targets to use when the config names none. */
   defaultTargets?(): readonly string[]
   /** A config entry that works: type-checked, documented and tested. */

@@ -27,8 +27,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     const enough = AbortSignal.any([options.signal, AbortSignal.timeout(Math.min(job.timeoutMs, LONGEST_TIMER_MS))])
     await orAbort(load, enough).catch(() => {})
   }
-  const stop = new AbortController()
-  const abort = () => stop.abort(options.signal.reason)
+  const end = createEnd()
+  const abort = () => end.abort(options.signal.reason)
   options.signal.addEventListener('abort', abort, { once: true })
   if (options.signal.aborted) abort()
 
@@ -47,11 +47,11 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   }
   const timer = setTimeout(() => {
     expired = true
-    stop.abort(new DOMException(`no answer within ${job.timeoutMs} ms`, 'TimeoutError'))
+    end.abort(new DOMException(`no answer within ${job.timeoutMs} ms`, 'TimeoutError'))
   }, Math.min(job.timeoutMs, LONGEST_TIMER_MS))
 
   const context: ProbeContext = {
-    signal: stop.signal,
+    get signal() { return end.signal() },
     mode: job.mode,
     owner: `${options.instance}:${job.id}`,
     deadline: start + job.timeoutMs,
@@ -59,7 +59,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
       layer = job.phases[name] ?? 'prober'
       open = { name, began: performance.now() }
       try {
-        return await orAbort(work, stop.signal)
+        return await end.orAborted(work)
       } finally {
         endPhase()
       }
@@ -86,14 +86,14 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
 
   let explained: Explained | undefined
   try {
-    await orAbort(() => job.run(context), stop.signal)
+    await end.orAborted(() => job.run(context))
     explained = beyondLimit(job, gauges, performance.now() - start)
   } catch (error) {
     if (expired) explained = timedOut(layer, job.timeoutMs, job.codes)
     else if (options.signal.aborted) explained = byCode('prober_aborted', 'the run was stopped', layer, job.codes)
     else explained = explain(error, layer, job.codes)
-    if (job.discovered && explained.failure.layer === 'auth' && explained.failure.reason === 'denied') {
-      explained = byCode('prober_no_credentials', explained.failure.message, layer, job.codes)
+    if (job.discovered && explained.failure.reason === 'denied') {
+      explained = byCode(explained.failure.layer === 'auth' ? 'prober_no_credentials' : 'prober_denied', explained.failure.message, layer, job.codes)
     }
     if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, error)
     else if (explained.unmapped) options.onOddity?.('unmapped', job, error)
@@ -103,13 +103,13 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     clearTimeout(timer)
     options.signal.removeEventListener('abort', abort)
     // Whatever the probe left waiting on the signal ends with the run.
-    stop.abort()
+    end.abort(OVER)
   }
 
   const ms = performance.now() - start
   const late = options.lateSince(start)
-  // A timeout is proof only when the time was there: after a stall its timer rings before the answer that lies ready is read.
-  const bound = expired ? Math.min(options.lateBoundMs, job.timeoutMs / 2) : options.lateBoundMs
+  // A timeout, also one that the probe itself found, is proof only when the time was there: after a stall its timer rings before the answer that lies ready is read.
+  const bound = expired || explained?.failure.reason === 'timeout' ? Math.min(options.lateBoundMs, job.timeoutMs / 2) : options.lateBoundMs
   if (late > bound && !options.signal.aborted) {
     explained = byCode('prober_starved', `the event loop was ${Math.round(late)} ms late during the run`, layer, job.codes)
   }
@@ -132,8 +132,48 @@ function beyondLimit(job: Job, gauges: readonly GaugeSample[], ms: number): Expl
   return undefined
 }
 
+/** One for all runs: making an error with its stack costs more than the rest of a run's bookkeeping. */
+const OVER = new DOMException('the run is over', 'AbortError')
+
+/**
+ * How a run ends before its time. Its own waits are told by a callback, and the signal is made for those who ask for it
+ * only: both are events of a run that costs a hundred microseconds in all.
+ */
+function createEnd() {
+  const waiting = new Set<(reason: unknown) => void>()
+  let controller: AbortController | undefined
+  let aborted: { readonly reason: unknown } | undefined
+
+  return {
+    abort(reason: unknown): void {
+      if (aborted) return
+      aborted = { reason }
+      controller?.abort(reason)
+      for (const reject of waiting) reject(reason)
+    },
+    signal(): AbortSignal {
+      if (!controller) {
+        controller = new AbortController()
+        if (aborted) controller.abort(aborted.reason)
+      }
+      return controller.signal
+    },
+    /** `work`, or the reason as soon as the run is aborted; what `work` does afterwards is nobody's business. */
+    orAborted<T>(work: () => Promise<T> | T): Promise<T> {
+      return new Promise((resolve, reject) => {
+        if (aborted) return reject(aborted.reason)
+        waiting.add(reject)
+        Promise.try(work).then(
+          (value) => { waiting.delete(reject); resolve(value) },
+          (error: unknown) => { waiting.delete(reject); reject(error) },
+        )
+      })
+    },
+  }
+}
+
 /** `work`, or the signal's reason as soon as it aborts; what `work` does afterwards is nobody's business. */
-function orAbort<T>(work: () => Promise<T> | T, signal: AbortSignal): Promise<T> {
+export function orAbort<T>(work: () => Promise<T> | T, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
     const onAbort = () => reject(signal.reason)

@@ -21,7 +21,8 @@ export function createWheel(onDue: (key: string) => void): Wheel {
 
   function advance() {
     timer = undefined
-    wakeTick = Infinity
+    // Nothing is armed for the keys that are set meanwhile: `sleep` looks at all of them.
+    wakeTick = -Infinity
     const now = Math.floor(performance.now() / TICK_MS)
     const due: string[] = []
     for (let tick = Math.max(cursor, now - SLOTS + 1); tick <= now; tick++) {
@@ -32,6 +33,7 @@ export function createWheel(onDue: (key: string) => void): Wheel {
       remove(key)
       onDue(key)
     }
+    wakeTick = Infinity
     sleep()
   }
 

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { networkMounts, parseMountinfo } from '../core/mountinfo.ts'
 
 /** An entry as it would stand under `probes:`. */
 export type FoundEntry = Readonly<Record<string, unknown>> & { readonly name: string, readonly type: string }
@@ -17,6 +18,8 @@ interface Kind {
   /** Names as the kernel keeps them: 15 characters. */
   readonly processes: RegExp
   readonly ports: readonly number[]
+  /** Ports of such a process where it speaks something else. */
+  readonly otherPorts?: readonly number[]
   readonly target: (address: string) => string
   readonly options: Readonly<Record<string, unknown>>
 }
@@ -28,6 +31,8 @@ const COMMON = { every: '60s', mode: 'read-only' } as const
 const KINDS: readonly Kind[] = [
   { name: 'local-redis', type: 'redis', processes: /^(redis|valkey|keydb)-server$/, ports: [6379], target: (address) => address, options: {} },
   { name: 'local-memcached', type: 'memcached', processes: /^memcached$/, ports: [11211], target: (address) => address, options: {} },
+  // Listed and never contacted: without a login even a connection does harm. The other ports are the X protocol's and Galera's.
+  { name: 'local-mysql', type: 'mysql', processes: /^(mysqld|mariadbd)$/, ports: [3306], otherPorts: [33_060, 4567, 4568], target: (address) => address, options: { login: false } },
   {
     name: 'local-http', type: 'http',
     processes: /^(nginx|apache2|httpd|caddy|lighttpd|haproxy|traefik|prometheus|alertmanager|grafana|grafana-server|node_exporter|blackbox_export)$/,
@@ -39,9 +44,18 @@ const KINDS: readonly Kind[] = [
 ]
 
 const MOST_LISTENERS = 50
+const MOST_MOUNTS = 50
+
+interface Shown {
+  readonly listeners: readonly Listener[]
+  readonly mounts: readonly string[]
+  /** What `localCertificates` has found. */
+  readonly certificates?: Readonly<Record<string, unknown>> | undefined
+  readonly ownUrl: string | undefined
+}
 
 /** Entries for what this machine shows without reaching beyond it: read-only, at 60 s. */
-export function discoverLocal({ listeners, ownUrl }: { readonly listeners: readonly Listener[], readonly ownUrl: string | undefined }): FoundEntry[] {
+export function discoverLocal({ listeners, mounts, certificates, ownUrl }: Shown): FoundEntry[] {
   // Without a target the probe asks every server of resolv.conf; any answer counts, and every server knows localhost.
   const entries: FoundEntry[] = [{ ...COMMON, name: 'resolv-conf', type: 'dns', query: 'localhost.', record: 'A', rcode: 'any', min_answers: 0 }]
   for (const kind of KINDS) {
@@ -51,15 +65,19 @@ export function discoverLocal({ listeners, ownUrl }: { readonly listeners: reado
       .filter((target) => ownUrl === undefined || new URL(ownUrl).host !== new URL(target.includes('://') ? target : `tcp://${target}`).host)
     if (found.length > 0) entries.push({ ...COMMON, ...kind.options, name: kind.name, type: kind.type, targets: found.slice(0, MOST_LISTENERS) })
   }
+  if (mounts.length > 0) entries.push({ ...COMMON, name: 'local-mounts', type: 'mount', targets: mounts.slice(0, MOST_MOUNTS) })
+  if (certificates) entries.push({ ...COMMON, every: '10m', name: 'kubeadm', type: 'cert', ...certificates })
   // A certificate of its own is for other names than the loopback address.
   if (ownUrl !== undefined) entries.push({ ...COMMON, name: 'curlew', type: 'http', targets: [ownUrl], ...(ownUrl.startsWith('https:') ? { insecure_skip_verify: true } : {}) })
   return entries
 }
 
-/** By its process first; a forwarder such as docker-proxy is told by its port, a database server never is. */
+/** By its process first; a forwarder such as docker-proxy is told by its port, a PostgreSQL never is. */
 function kindOf({ port, process }: Listener): Kind | undefined {
-  if (process !== undefined && /^(mysqld|mariadbd|postgres)/.test(process)) return undefined
-  return KINDS.find((kind) => process !== undefined && kind.processes.test(process)) ?? KINDS.find((kind) => kind.ports.includes(port))
+  if (process !== undefined && process.startsWith('postgres')) return undefined
+  const kind = KINDS.find(({ processes }) => process !== undefined && processes.test(process))
+  if (kind) return kind.otherPorts?.includes(port) ? undefined : kind
+  return KINDS.find(({ ports }) => ports.includes(port))
 }
 
 const LISTEN = '0A'
@@ -84,6 +102,11 @@ export function localListeners(proc = '/proc'): Listener[] {
   return [...seen.values()].toSorted((a, b) => a.port - b.port)
 }
 
+/** Where storage of the network is mounted, by the kernel's table: no mount is touched. */
+export function localMounts(proc = '/proc'): string[] {
+  return networkMounts(parseMountinfo(read(`${proc}/self/mountinfo`)))
+}
+
 /** The address to use for a hexadecimal local address of /proc/net/tcp, if it is loopback or any. */
 function loopbackOf(hex: string): string | undefined {
   if (/^0+$/.test(hex)) return '127.0.0.1'
@@ -100,6 +123,14 @@ function processesOf(proc: string, inodes: ReadonlySet<string>): Map<string, str
     }
   }
   return owners
+}
+
+/** Options for the certificates of a node that kubeadm has set up; undefined on any other machine. */
+export function localCertificates(directory = '/etc/kubernetes'): Readonly<Record<string, unknown>> | undefined {
+  if (list(`${directory}/pki`).length === 0) return undefined
+  // Kubeconfigs are root's alone, as are the kubelet's own; the others everybody may read.
+  const all = orEmpty(() => { accessSync(`${directory}/kubelet.conf`, constants.R_OK); return true }, false)
+  return all ? { targets: [directory], preset: 'kubeadm' } : { targets: [`${directory}/pki`] }
 }
 
 // Other users' processes cannot be read, and processes end while they are looked at: both are as if they were not there.

@@ -237,6 +237,31 @@ describe('what is read', () => {
   })
 })
 
+describe('a type with bounds', () => {
+  const heavy = { ...demo, type: 'heavy', bounds: { targets: 3, everyMs: 60_000 } }
+  const load = (text: string) => readConfig([{ file: 'c.yaml', text }], { types: [demo, heavy], env: {} })
+  const probes = (...entries: string[]) => ['probes:', ...entries.map((one, index) => `  - { name: p${index}, type: heavy, ${one} }`), ''].join('\n')
+
+  it.each<[what: string, text: string, expected: string[]]>([
+    ['as much as it may be', probes('targets: [a, b]', 'target: c, cron: "* * * * *"'), []],
+    ['another type beside it', `${probes('targets: [a, b, c], every: 1m')}  - { name: x, type: demo, targets: [a, b, c, d], every: 1s }\n`, []],
+    ['a target too many in one list', probes('targets: [a, b, c, d, e]'), ['c.yaml:2:49: probes[0].targets[3]: expected at most 3 targets of type heavy in a config, there are 5']],
+    ['a target too many in another entry', probes('targets: [a, b, c]', 'target: d'), ['c.yaml:3:38: probes[1].target: expected at most 3 targets of type heavy in a config, there are 4']],
+    ['a target too many by cron', probes('targets: [a, b, c], cron: "0 3 * * *"', 'targets: [d], cron: "0 4 * * *"'), ['c.yaml:3:40: probes[1].targets[0]: expected at most 3 targets of type heavy in a config, there are 4']],
+    ['one told once, though five entries are too many', probes('targets: [a, b, c]', ...'defgh'.split('').map((target) => `target: ${target}`)), ['c.yaml:3:38: probes[1].target: expected at most 3 targets of type heavy in a config, there are 8']],
+    ['too often', probes('target: a, every: 59s'), ['c.yaml:2:48: probes[0].every: expected at least 1m between two runs of type heavy']],
+    ['too often by the defaults', `defaults: { every: 5s }\n${probes('target: a')}`, ['c.yaml:3:5: probes[0]: every (from defaults): expected at least 1m between two runs of type heavy']],
+    ['too often by cron', probes('target: a, cron: "0,30 * * * * *"'), ['c.yaml:2:47: probes[0].cron: expected at least 1m between two runs of type heavy']],
+    ['too often by cron, once a year', probes('target: a, cron: "0,30 0 3 1 1 *"'), ['c.yaml:2:47: probes[0].cron: expected at least 1m between two runs of type heavy']],
+  ])('%s', (_what, text, expected) => {
+    expect(load(text).diagnostics.map(diagnosticText)).toEqual(expected)
+  })
+
+  it('runs as often as it may unless told otherwise', () => {
+    expect(load(probes('target: a, timeout: 45s')).config!.jobs[0]).toMatchObject({ schedule: { everyMs: 60_000 }, timeoutMs: 45_000 })
+  })
+})
+
 describe('secrets', () => {
   it('are hidden in what is shown of the config, comments are left out, and labels stay', () => {
     const text = [

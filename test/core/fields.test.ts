@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { byteSize, canonicalHost, duration, Endpoint, formatDuration, parseDuration, parseEndpoint, pattern } from '../../src/core/fields.ts'
+import { byteSize, canonicalHost, duration, Endpoint, formatDuration, hostOnly, parseDuration, parseEndpoint, pattern } from '../../src/core/fields.ts'
 
 describe('durations', () => {
   it.each([['500ms', 500], ['30s', 30_000], ['1h30m', 5_400_000], ['2d', 172_800_000], ['1w', 604_800_000]])('%s', (text, ms) => {
@@ -46,6 +46,19 @@ describe('endpoints', () => {
   })
   it('never throws', () => {
     fc.assert(fc.property(fc.string(), (text) => { parseEndpoint(text, 1) }))
+  })
+})
+
+describe('hosts', () => {
+  it.each([['Example.Org', 'example.org'], ['10.0.0.1', '10.0.0.1'], ['2001:DB8:0::1', '2001:db8::1'], ['[::1]', '::1']])('%s is %s', (text, canonical) => {
+    expect(String(hostOnly().parse(text))).toBe(canonical)
+  })
+  it.each(['', 'a:1', '[::1]:1', 'a/b', '1.2.3'])('refuses %j', (text) => {
+    expect(hostOnly().safeParse(text).success).toBe(false)
+  })
+  it('shows the one address that is meant, and keeps the name', () => {
+    const one = hostOnly().parse('example.org').at('10.0.0.1')
+    expect({ text: String(one), host: one.host, ip: one.ip }).toEqual({ text: '10.0.0.1', host: 'example.org', ip: '10.0.0.1' })
   })
 })
 

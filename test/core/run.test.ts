@@ -48,6 +48,10 @@ describe('guilty only when proven', () => {
     const silent = job((probe) => probe.phase('request', () => new Promise<never>(() => {})), { timeoutMs: 60 })
     expect(await runJob(silent, { ...base, lateSince: () => 40 })).toMatchObject({ status: 'unknown', failure: { code: 'prober_starved' } })
     expect(await runJob(silent, { ...base, lateSince: () => 20 })).toMatchObject({ status: 'failed', failure: { code: 'request_timeout' } })
+    // A probe with several connections finds a moment earlier that one of them is silent.
+    const told = job((probe) => probe.phase('request', () => probe.fail('connect_timeout', 'h1 is silent')), { timeoutMs: 60 })
+    expect(await runJob(told, { ...base, lateSince: () => 40 })).toMatchObject({ status: 'unknown', failure: { code: 'prober_starved' } })
+    expect(await runJob(told, { ...base, lateSince: () => 20 })).toMatchObject({ status: 'failed', failure: { code: 'connect_timeout' } })
   })
 
   it('waits for a timeout that is longer than a timer of Node', async () => {
@@ -76,6 +80,8 @@ describe('guilty only when proven', () => {
     const run = async () => { throw new ProbeFailure('demo_denied', 'NOAUTH') }
     expect(await runJob(job(run, { codes }), base)).toMatchObject({ status: 'failed' })
     expect(await runJob(job(run, { codes, discovered: true }), base)).toMatchObject({ status: 'unknown', failure: { reason: 'denied', code: 'prober_no_credentials' } })
+    const file = { demo_denied: { layer: 'request', reason: 'denied', en: 'x.', zh: '是。' } } as const
+    expect(await runJob(job(run, { codes: file, discovered: true }), base)).toMatchObject({ status: 'unknown', failure: { reason: 'denied', code: 'prober_denied' } })
   })
 })
 

@@ -3,14 +3,17 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { discoverLocal, localListeners, type Listener } from '../../src/discover/local.ts'
+import { readEntry } from '../../src/config/jobs.ts'
+import { discoverLocal, localCertificates, localListeners, localMounts, type Listener } from '../../src/discover/local.ts'
+import { mount } from '../../src/probes/mount.ts'
+import { mysql } from '../../src/probes/mysql.ts'
 
 const listener = (port: number, process?: string, host = '127.0.0.1'): Listener => ({ host, port, process })
-const found = (listeners: Listener[], ownUrl?: string) => discoverLocal({ listeners, ownUrl }).slice(1)
+const found = (listeners: Listener[], ownUrl?: string) => discoverLocal({ listeners, mounts: [], ownUrl }).slice(1)
 
 describe('what is probed without a config', () => {
   it('is read-only, at 60 s, one question to each name server, and ourselves', () => {
-    const entries = discoverLocal({ listeners: [listener(6379, 'redis-server'), listener(11_211, 'memcached'), listener(80, 'nginx')], ownUrl: 'http://127.0.0.1:9797/-/healthy' })
+    const entries = discoverLocal({ listeners: [listener(6379, 'redis-server'), listener(11_211, 'memcached'), listener(80, 'nginx')], mounts: [], ownUrl: 'http://127.0.0.1:9797/-/healthy' })
     expect(entries.map(({ name, targets }) => [name, targets])).toEqual([
       ['resolv-conf', undefined], ['local-redis', ['127.0.0.1:6379']], ['local-memcached', ['127.0.0.1:11211']],
       ['local-http', ['http://127.0.0.1:80/']], ['curlew', ['http://127.0.0.1:9797/-/healthy']],
@@ -25,10 +28,27 @@ describe('what is probed without a config', () => {
     ['a well-known port behind a forwarder', listener(8080, 'docker-proxy'), 'local-http'],
     ['an unknown port', listener(4444), undefined],
     ['an unknown server', listener(4444, 'java'), undefined],
-    ['a MySQL, which a bare connect would hurt', listener(3306, 'mysqld'), undefined],
-    ['a MySQL where a web server would be', listener(8080, 'mariadbd'), undefined],
+    ['a MySQL', listener(3306, 'mysqld'), 'local-mysql'],
+    ['a MySQL of another user', listener(3306), 'local-mysql'],
+    ['a MariaDB where a web server would be', listener(8080, 'mariadbd'), 'local-mysql'],
+    ['the X protocol of a MySQL', listener(33_060, 'mysqld'), undefined],
+    ['a PostgreSQL where a web server would be', listener(8080, 'postgres'), undefined],
   ])('%s', (_what, one, name) => {
     expect(found([one]).map((entry) => entry.name)).toEqual(name === undefined ? [] : [name])
+  })
+
+  it('lists a MySQL without contacting it: its account is not known', () => {
+    const [entry] = found([listener(3306, 'mysqld')])
+    expect(entry).toEqual({ name: 'local-mysql', type: 'mysql', targets: ['127.0.0.1:3306'], every: '60s', mode: 'read-only', login: false })
+    expect(readEntry(mysql, entry!, true).issues).toEqual([])
+  })
+
+  it('looks at storage of the network, but not at any number of mounts, and writes to none', () => {
+    const mounts = Array.from({ length: 60 }, (_, index) => `/mnt/${index}`)
+    const entry = discoverLocal({ listeners: [], mounts, ownUrl: undefined }).find(({ name }) => name === 'local-mounts')
+    expect(entry).toEqual({ name: 'local-mounts', type: 'mount', targets: mounts.slice(0, 50), every: '60s', mode: 'read-only' })
+    expect(readEntry(mount, entry!, true)).toMatchObject({ issues: [], jobs: { length: 50 } })
+    expect(found([])).toEqual([])
   })
 
   it('does not probe itself twice', () => {
@@ -54,6 +74,8 @@ describe('/proc', () => {
     proc = mkdtempSync(join(tmpdir(), 'curlew-proc-'))
     mkdirSync(join(proc, 'net'))
     mkdirSync(join(proc, '42', 'fd'), { recursive: true })
+    mkdirSync(join(proc, 'self'))
+    writeFileSync(join(proc, 'self', 'mountinfo'), '22 1 254:0 / / rw - ext4 /dev/vda rw\n36 22 0:40 / /my\\040data rw - ceph mon:/ rw\n')
     writeFileSync(join(proc, '42', 'comm'), 'redis-server\n')
     symlinkSync('socket:[1001]', join(proc, '42', 'fd', '5'))
     const head = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
@@ -72,5 +94,26 @@ describe('/proc', () => {
     ])
   })
 
-  it('may be missing', () => { expect(localListeners('/nonexistent')).toEqual([]) })
+  it('is read for mounts of the network', () => { expect(localMounts(proc)).toEqual(['/my data']) })
+
+  it('may be missing', () => { expect([localListeners('/nonexistent'), localMounts('/nonexistent')]).toEqual([[], []]) })
+})
+
+describe('certificates of kubeadm', () => {
+  let directory: string
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'curlew-kubernetes-'))
+    mkdirSync(join(directory, 'pki'))
+    writeFileSync(join(directory, 'pki', 'ca.crt'), 'x')
+  })
+  afterAll(() => { rmSync(directory, { recursive: true }) })
+
+  it('are probed rarely, those that may be read', () => {
+    const found = () => discoverLocal({ listeners: [], mounts: [], certificates: localCertificates(directory), ownUrl: undefined }).slice(1)
+    expect(found()).toEqual([{ name: 'kubeadm', type: 'cert', every: '10m', mode: 'read-only', targets: [join(directory, 'pki')] }])
+    writeFileSync(join(directory, 'kubelet.conf'), 'x')
+    expect(found()).toMatchObject([{ preset: 'kubeadm', targets: [directory] }])
+  })
+
+  it('are not there on other machines', () => { expect(localCertificates('/nonexistent')).toBeUndefined() })
 })

@@ -46,6 +46,8 @@ describe('exit codes', () => {
     [['check', '--wiat', '2m'], "Unknown option '--wiat'"],
     [['check', 'ftp://x'], 'ftp://: expected one of '],
     [['check', 'tcp://127.0.0.1'], 'tcp://127.0.0.1: '],
+    [['check', 'redis+sentinel://h1:1,h2:2'], 'redis+sentinel://h1:1,h2:2: target: expected host[:port] of one server or of several'],
+    [['check', 'redis+cluster://h1:1,h2:2:2'], 'redis+cluster://h1:1,h2:2:2: target: expected host[:port] of one server or of several'],
     [['check', '--timeout', 'soon', 'tcp://127.0.0.1:1'], '--timeout: expected a duration such as 30s or 2m'],
     [['check', '-c', '/nonexistent.yaml'], '/nonexistent.yaml:1:1: expected a readable config file (ENOENT)'],
     [['chekc'], 'chekc: expected one of serve, check, validate, schema'],
@@ -106,6 +108,16 @@ describe('what is probed', () => {
     expect((JSON.parse(stdout) as { results: { name: string }[] }).results.map(({ name }) => name)).toEqual(['good', 'bad', 'tcp'])
   })
 
+  it('several hosts in one URL, in whatever order', async () => {
+    const [first, second] = [String(closed), String(await freePort())].toSorted()
+    const { code, stdout } = await runCurlew(['check', '-o', 'json', `redis+sentinel://127.0.0.1:${second},127.0.0.1:${first}/mymaster`, `redis+cluster://127.0.0.1:${second},127.0.0.1:${first}`], { env: { CURLEW_PASSWORD: 'open-sesame' } })
+    const { results } = JSON.parse(stdout) as { results: { target: string, failure: { code: string } }[] }
+    expect(results.map(({ target, failure }) => [target, failure.code])).toEqual([
+      [`127.0.0.1:${first},127.0.0.1:${second}/mymaster`, 'connect_refused'], [`127.0.0.1:${first},127.0.0.1:${second}`, 'connect_refused'],
+    ])
+    expect(code).toBe(1)
+  })
+
   it('never silently one of two URLs that are the same target', async () => {
     const { code, stderr } = await runCurlew(['check', `redis://127.0.0.1:${closed}`, `redis://127.0.0.1:${closed}/9`])
     expect(stderr).toContain(`two URLs are the target redis/127.0.0.1:${closed}, with other options`)
@@ -153,7 +165,10 @@ it('says by its exit code what it found out although nobody reads the report', a
 })
 
 describe('passwords', () => {
-  it.each(['redis://:open-sesame@127.0.0.1:1', 'redis://u:open-sesame%zz@127.0.0.1:1', 'redis://127.0.0.1:1/?password=open-sesame'])('are refused in a URL on the command line, with the way that is safe: %s', async (url) => {
+  it.each([
+    'redis://:open-sesame@127.0.0.1:1', 'redis://u:open-sesame%zz@127.0.0.1:1', 'redis://127.0.0.1:1/?password=open-sesame',
+    'redis+sentinel://:open-sesame@127.0.0.1:1,127.0.0.1:2/mymaster', 'redis+sentinel://127.0.0.1:1,127.0.0.1:2/mymaster?sentinel_password=open-sesame', 'redis+cluster://u:open-sesame@127.0.0.1:1,u:open-sesame@[::1]:2',
+  ])('are refused in a URL on the command line, with the way that is safe: %s', async (url) => {
     const { code, stderr, stdout } = await runCurlew(['check', url])
     expect(stderr).not.toMatch(/\n\s+at /)
     expect(stderr).toContain('put it into CURLEW_PASSWORD or --password-file')

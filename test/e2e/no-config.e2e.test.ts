@@ -49,8 +49,8 @@ it('probes what the machine shows, read-only, and the first scrape shows it', as
 
   const metrics = await eventually(() => {
     const text = fetchInside('http://127.0.0.1:9797/metrics')
-    return text.match(/^probe_last_run_timestamp_seconds\{/gm)?.length === 7 ? text : undefined
-  }, 5_000, 'seven targets')
+    return text.match(/^probe_last_run_timestamp_seconds\{/gm)?.length === 8 ? text : undefined
+  }, 5_000, 'eight targets')
   const success = Object.fromEntries([...metrics.matchAll(/^probe_success\{probe="([^"]+)",type="[^"]+",target="([^"]+)".*\} ([01])$/gm)].map(([, probe, target, value]) => [`${probe} ${target}`, value]))
   expect(success).toEqual({
     'resolv-conf 127.0.0.1:53': '1', 'resolv-conf 127.0.0.9:53': '0',
@@ -60,7 +60,8 @@ it('probes what the machine shows, read-only, and the first scrape shows it', as
   // A Redis that wants a password which nobody gave us is not accused.
   expect(metrics).toMatch(/^probe_unknown\{probe="local-redis",type="redis",target="127\.0\.0\.1:7001".*\} 1$/m)
   expect(insideRun('redis-cli', 'info', 'commandstats')).not.toMatch(/cmdstat_(set|unlink|del)/)
-  // Something on MySQL's port was never contacted.
+  // Something on MySQL's port is listed, and never contacted.
+  expect(metrics).toMatch(/^probe_unknown\{probe="local-mysql",type="mysql",target="127\.0\.0\.1:3306".*\} 1$/m)
   expect(running.map((one) => one.output()).join('')).not.toContain('touched')
   await curlew.stop()
   expect(curlew.child.exitCode).toBe(0)

@@ -7,7 +7,8 @@ import type { ProbeResult } from '../../src/core/result.ts'
 import { redis } from '../../src/probes/redis.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { eventually, freePort } from '../support/process.ts'
-import { noStrangers, startRedis, stopRedisServers, type RedisServer } from '../support/redis-server.ts'
+import { isWell, meet } from '../support/redis-groups.ts'
+import { callsOf, noStrangers, startRedis, stopRedisServers, type RedisServer, type Settings } from '../support/redis-server.ts'
 import { gaugeOf, jobOf, probeOnce } from './contract.ts'
 
 const at = ({ port }: { readonly port: number }) => ({ target: `127.0.0.1:${port}` })
@@ -15,7 +16,7 @@ const probe = (server: { readonly port: number }, entry: Record<string, unknown>
 /** The key that a probe of this server writes. */
 const keyOf = (server: RedisServer) => `probe:{curlew:test:${jobOf(redis, at(server)).id}}`
 const failedWith = (layer: string, reason: string, code: string) => ({ status: 'failed', failure: { layer, reason, code } })
-const commandsOf = async (server: RedisServer) => Array.from(String(await server.admin.info('commandstats')).matchAll(/cmdstat_(\w+):/g), ([, name]) => name)
+const commandsOf = async (server: RedisServer) => Object.keys(await callsOf(server))
 
 afterAll(stopRedisServers)
 
@@ -162,13 +163,13 @@ describe('states in which Redis runs but does not serve', () => {
     await server.stop()
   })
 
-  it.each<[string, readonly string[], Record<string, unknown>, object]>([
-    ['OOM', ['--maxmemory', '100kb', '--maxmemory-policy', 'noeviction'], {}, failedWith('request', 'overloaded', 'redis_oom')],
-    ['NOREPLICAS', ['--min-replicas-to-write', '1'], {}, failedWith('request', 'overloaded', 'redis_noreplicas')],
-    ['CLUSTERDOWN', ['--cluster-enabled', 'yes'], {}, failedWith('request', 'unavailable', 'redis_clusterdown')],
-    ['SELECT in a cluster', ['--cluster-enabled', 'yes'], { db: 1 }, failedWith('request', 'unsupported', 'redis_select_in_cluster')],
-  ])('%s', async (_name, args, entry, expected) => {
-    const server = await startRedis({ args })
+  it.each<[string, Settings, Record<string, unknown>, object]>([
+    ['OOM', { args: ['--maxmemory', '100kb', '--maxmemory-policy', 'noeviction'] }, {}, failedWith('request', 'overloaded', 'redis_oom')],
+    ['NOREPLICAS', { args: ['--min-replicas-to-write', '1'] }, {}, failedWith('request', 'overloaded', 'redis_noreplicas')],
+    ['CLUSTERDOWN', { cluster: true }, {}, failedWith('request', 'unavailable', 'redis_clusterdown')],
+    ['SELECT in a cluster', { cluster: true }, { db: 1 }, failedWith('request', 'unsupported', 'redis_select_in_cluster')],
+  ])('%s', async (_name, settings, entry, expected) => {
+    const server = await startRedis(settings)
     expect(await probe(server, entry)).toMatchObject(expected)
     await noStrangers(server)
     await server.stop()
@@ -197,11 +198,11 @@ describe('states in which Redis runs but does not serve', () => {
   })
 
   it('MOVED on the wrong node of a cluster, ok on the right one', async () => {
-    const [a, b] = await Promise.all([startRedis({ args: ['--cluster-enabled', 'yes'] }), startRedis({ args: ['--cluster-enabled', 'yes'] })])
+    const [a, b] = await Promise.all([startRedis({ cluster: true }), startRedis({ cluster: true })])
     await a.admin.call('CLUSTER', 'ADDSLOTSRANGE', 0, 8191)
     await b.admin.call('CLUSTER', 'ADDSLOTSRANGE', 8192, 16383)
-    await a.admin.call('CLUSTER', 'MEET', '127.0.0.1', b.port)
-    await eventually(async () => String(await a.admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok'), 10_000, 'the cluster')
+    await meet(a, b)
+    await isWell(a)
     // The slots of the tags a and b are 15495 and 3300.
     expect(await probe(a, { key_prefix: '{a}' })).toMatchObject(failedWith('request', 'unsupported', 'redis_moved'))
     const result = await probe(a, { key_prefix: '{b}' })

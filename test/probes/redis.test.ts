@@ -6,6 +6,7 @@ import { redisError } from '../../src/probes/lib/redis-codes.ts'
 import { lagBytes, parseInfo, parseRole, roleOfInfo } from '../../src/probes/lib/redis-info.ts'
 import { replyScanner } from '../../src/probes/lib/redis-wire.ts'
 import { redis } from '../../src/probes/redis.ts'
+import { bulk, MASTER, script } from '../support/redis-script.ts'
 import { tcpServer, type TestServer } from '../support/tcp.ts'
 import { declarationContract, jobOf, probeOnce, tcpProbeContract } from './contract.ts'
 
@@ -23,28 +24,6 @@ async function against(talk: (socket: Socket) => void, entry: Record<string, unk
 }
 
 const containing = (text: string): unknown => expect.stringContaining(text)
-
-const MASTER = '*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n'
-const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`
-
-/** Answers each command by its name; SET and GET remember unless told otherwise. */
-function script(answers: Readonly<Record<string, string>>): (socket: Socket) => void {
-  return (socket) => {
-    let value = ''
-    const usual: Record<string, (args: string[]) => string> = {
-      ROLE: () => MASTER,
-      INFO: () => bulk('redis_version:7.0.0\r\nrole:master\r\n'),
-      SET: (args) => { value = args[2] ?? ''; return '+OK\r\n' },
-      GET: () => bulk(value),
-      UNLINK: () => ':1\r\n',
-    }
-    socket.on('data', (chunk) => {
-      const args = chunk.toString().split('\r\n').filter((_, index) => index > 0 && index % 2 === 0)
-      const name = (args[0] ?? '').toUpperCase()
-      socket.write(answers[name] ?? usual[name]?.(args) ?? `-ERR unknown command '${name}'\r\n`)
-    })
-  }
-}
 
 describe('redis: what only a hand-written server does', () => {
   it.each<[string, Record<string, string>, object]>([
@@ -111,9 +90,9 @@ describe('redis: replies', () => {
     expect(scan(bytes)).toBe(reply.length)
   })
 
-  it('that hold more values than any ROLE are refused before a parser has to take them', () => {
-    expect(() => replyScanner()(Buffer.from('*1000000\r\n:1\r\n'))).toThrow('more than 20000 values')
-    expect(() => replyScanner()(Buffer.from(`*300\r\n${`*100\r\n${':1\r\n'.repeat(100)}`.repeat(300)}`))).toThrow('more than 20000 values')
+  it('that hold more values than ROLE or CLUSTER SLOTS do are refused before a parser has to take them', () => {
+    expect(() => replyScanner()(Buffer.from('*1000000\r\n:1\r\n'))).toThrow('more than 50000 values')
+    expect(() => replyScanner()(Buffer.from(`*600\r\n${`*100\r\n${':1\r\n'.repeat(100)}`.repeat(600)}`))).toThrow('more than 50000 values')
   })
 })
 

@@ -1,6 +1,8 @@
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { unmountBelow } from './fuse.ts'
+import { removeNetworksOf, sweepNetworks } from './netns.ts'
 
 /**
  * Whatever happens to a test file, nothing that it started or wrote stays behind: every process of this run carries a mark
@@ -12,6 +14,7 @@ export default function setup() {
     const owner = /^curlew-tests-(\d+)-/.exec(name)?.[1]
     if (owner !== undefined && !existsSync(`/proc/${owner}`)) sweep(join(tmpdir(), name))
   }
+  sweepNetworks()
   const directory = mkdtempSync(join(tmpdir(), `curlew-tests-${process.pid}-`))
   // Servers that run as another user go through it to directories of their own.
   chmodSync(directory, 0o711)
@@ -32,6 +35,9 @@ function sweep(directory: string): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
     if (environmentOf(pid).includes(mark)) kill(Number(pid))
   }
+  removeNetworksOf(directory)
+  // Before anything is removed: what is mounted is not ours to empty, and may hang.
+  unmountBelow(directory)
   try {
     rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
   } catch (error) {

@@ -15,28 +15,34 @@ export interface RedisServer {
   stop(): Promise<void>
 }
 
-interface Settings {
+export interface Settings {
   /** In a directory of another server, to find its data. */
   readonly dir?: string
   readonly args?: readonly string[]
+  /** Lines of its config file. */
+  readonly config?: readonly string[]
   /** What the test's own connection logs in with. */
   readonly adminPassword?: string
   /** TLS instead of plain text, without a connection of the test's own. */
   readonly tls?: { readonly certFile: string, readonly keyFile: string, readonly caFile: string }
   readonly sentinel?: boolean
+  /** A node of a cluster, without slots. */
+  readonly cluster?: boolean
 }
 
 const started = new Set<RedisServer>()
 
 /** A redis-server on 127.0.0.1 that persists nothing unless told to, ready to take connections. */
-export async function startRedis({ dir = temporaryDirectory().path, args = [], adminPassword, tls, sentinel = false }: Settings = {}): Promise<RedisServer> {
+export async function startRedis({ dir = temporaryDirectory().path, args = [], config: lines = [], adminPassword, tls, sentinel = false, cluster = false }: Settings = {}): Promise<RedisServer> {
   const port = await freePort()
   const config = join(dir, `${port}.conf`)
-  writeFileSync(config, '')
+  writeFileSync(config, lines.map((line) => `${line}\n`).join(''))
   const ports = tls
     ? ['--port', '0', '--tls-port', String(port), '--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile, '--tls-ca-cert-file', tls.caFile]
     : ['--port', String(port)]
   const own = sentinel ? ['--sentinel'] : ['--save', '', '--appendonly', 'no']
+  // The port of the bus would be the port plus 10000, which may be too high or taken.
+  if (cluster) own.push('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()), '--cluster-config-file', `${port}.nodes`)
   const process = await startProcess('redis-server', [config, ...ports, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', ...own, ...args], {
     ready: () => listens(port),
   })
@@ -69,4 +75,10 @@ export async function stopRedisServers(): Promise<void> {
 /** Waits until the server has no connection but the test's own. */
 export async function noStrangers(server: RedisServer): Promise<void> {
   await eventually(async () => await server.strangers() === 0, 5_000, 'the end of every connection')
+}
+
+/** How often each command was called since the server started, or CONFIG RESETSTAT. */
+export async function callsOf({ admin }: RedisServer): Promise<Record<string, number>> {
+  const stats = String(await admin.info('commandstats'))
+  return Object.fromEntries(Array.from(stats.matchAll(/cmdstat_([\w|]+):calls=(\d+)/g), ([, name = '', calls]) => [name, Number(calls)]))
 }

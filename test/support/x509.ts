@@ -15,7 +15,13 @@ export interface CertificateRequest {
   readonly forClient?: boolean
   /** authorityInfoAccess: where the certificate of the signer can be had. */
   readonly issuerUrl?: string
+  /** P-256 unless given. */
+  readonly key?: KeyKind
+  /** The content of the serial number, odd ones included; random and positive unless given. */
+  readonly serial?: Buffer
 }
+
+export type KeyKind = 'P-256' | 'P-384' | 'P-521' | 'ed25519' | 'rsa' | 'rsa-pss'
 
 /** A private key with its certificate, both as PEM, and what signing others takes. */
 export interface Issued {
@@ -25,20 +31,39 @@ export interface Issued {
   readonly privateKey: KeyObject
 }
 
-/** A new P-256 key and its certificate (RFC 5280), signed with SHA-256 by `by`, else by itself. No command and no library is needed. */
+/** A new key and its certificate (RFC 5280), signed with SHA-256 (or Ed25519) by `by`, else by itself. No command and no library is needed. */
 export function issue(request: CertificateRequest, by?: Issued): Issued {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { publicKey, privateKey } = keyPair(request.key ?? 'P-256')
+  const signer = by?.privateKey ?? privateKey
   const subject = distinguishedName(request.subject)
   const spki = publicKey.export({ type: 'spki', format: 'der' })
-  const algorithm = sequence(oid('1.2.840.10045.4.3.2')) // ecdsa-with-SHA256
-  const serial = randomBytes(16)
-  serial[0] = 0x40 | (serial[0]! & 0x3f) // positive, and as long as it is
+  const algorithm = SIGNATURES[String(signer.asymmetricKeyType)]!()
+  const serial = request.serial ?? randomBytes(16)
+  if (!request.serial) serial[0] = 0x40 | (serial[0]! & 0x3f) // positive, and as long as it is
   const body = sequence(
     der(0xa0, integer(2)), der(0x02, serial), algorithm, by?.subject ?? subject,
     sequence(time(request.from), time(request.to)), subject, spki, der(0xa3, sequence(...extensions(request, spki))),
   )
-  const cert = sequence(body, algorithm, bits(sign('sha256', body, by?.privateKey ?? privateKey)))
+  const cert = sequence(body, algorithm, bits(sign(signer.asymmetricKeyType === 'ed25519' ? null : 'sha256', body, signer)))
   return { cert: pem('CERTIFICATE', cert), key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })), subject, privateKey }
+}
+
+/** Algorithm identifiers by the kind of the signing key. */
+const SIGNATURES: Readonly<Record<string, () => Buffer>> = {
+  ec: () => sequence(oid('1.2.840.10045.4.3.2')), // ecdsa-with-SHA256
+  ed25519: () => sequence(oid('1.3.101.112')),
+  rsa: () => sequence(oid('1.2.840.113549.1.1.11'), der(0x05, Buffer.alloc(0))), // sha256WithRSAEncryption
+  'rsa-pss': () => {
+    const sha256 = sequence(oid('2.16.840.1.101.3.4.2.1'))
+    return sequence(oid('1.2.840.113549.1.1.10'), sequence(der(0xa0, sha256), der(0xa1, sequence(oid('1.2.840.113549.1.1.8'), sha256)), der(0xa2, integer(32))))
+  },
+}
+
+function keyPair(kind: KeyKind): { publicKey: KeyObject, privateKey: KeyObject } {
+  if (kind === 'ed25519') return generateKeyPairSync('ed25519')
+  if (kind === 'rsa') return generateKeyPairSync('rsa', { modulusLength: 2048 })
+  if (kind === 'rsa-pss') return generateKeyPairSync('rsa-pss', { modulusLength: 2048, hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256' })
+  return generateKeyPairSync('ec', { namedCurve: kind })
 }
 
 function extensions({ authority, names, forClient, issuerUrl }: CertificateRequest, spki: Buffer): Buffer[] {

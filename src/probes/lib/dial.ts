@@ -73,7 +73,7 @@ export async function addressesOf(
  */
 export async function dial(probe: DialContext, endpoint: Endpoint, options: DialOptions, resolve: Resolve = resolveHost): Promise<Socket> {
   const addresses = await lookUp(probe, endpoint.host, options, endpoint.ip === undefined ? resolve : () => Promise.resolve([addressOf(endpoint.ip ?? '')]))
-  return probe.phase('connect', () => connectTo(probe, endpoint, addresses, options.addresses))
+  return probe.phase('connect', () => (addresses.length === 1 ? connectTo(probe, endpoint.port, addresses[0]) : connectToOne(probe, endpoint, addresses, options.addresses)))
 }
 
 async function lookUp(
@@ -94,13 +94,23 @@ export function addressOf(ip: string): Address {
 
 /** Families take turns, so that one whose packets are dropped costs one step only (RFC 8305, 4). */
 function interleaved(addresses: readonly Address[]): readonly Address[] {
+  if (addresses.length < 2) return addresses
   const same = addresses.filter(({ family }) => family === addresses[0]?.family)
   const other = addresses.filter(({ family }) => family !== addresses[0]?.family)
   return same.flatMap((address, index) => [address, ...other.slice(index, index + 1)]).concat(other.slice(same.length))
 }
 
-function connectTo(probe: DialContext, endpoint: Endpoint, addresses: readonly [Address, ...Address[]], mode: DialOptions['addresses']): Promise<Socket> {
-  const several = addresses.length > 1
+function connectTo(probe: DialContext, port: number, address: Address): Promise<Socket> {
+  probe.gauge('probe_ip_protocol', address.family)
+  return new Promise((resolve, reject) => {
+    const socket = open(probe.signal, address, port, (error) => {
+      if (error) reject(error)
+      else resolve(socket)
+    })
+  })
+}
+
+function connectToOne(probe: DialContext, endpoint: Endpoint, addresses: readonly [Address, ...Address[]], mode: DialOptions['addresses']): Promise<Socket> {
   const usable = mode === 'first' ? [addresses[0]] : addresses
   const attempts: Attempt[] = []
   const count = (state: Attempt['state']) => attempts.filter((attempt) => attempt.state === state).length
@@ -116,7 +126,7 @@ function connectTo(probe: DialContext, endpoint: Endpoint, addresses: readonly [
       clearTimeout(verdict)
       probe.signal.removeEventListener('abort', onAbort)
       probe.gauge('probe_ip_protocol', (keep?.address ?? addresses[0]).family)
-      if (several && !probe.signal.aborted) {
+      if (!probe.signal.aborted) {
         probe.gauge('probe_addresses', count('ok'), { state: 'ok' })
         probe.gauge('probe_addresses', count('failed'), { state: 'failed' })
         probe.gauge('probe_addresses', addresses.length - count('ok') - count('failed'), { state: 'untried' })
@@ -162,27 +172,30 @@ function connectTo(probe: DialContext, endpoint: Endpoint, addresses: readonly [
   })
 }
 
-function attemptOf(signal: AbortSignal, address: Address, port: number, done: (attempt: Attempt) => void): Attempt {
-  const socket = connect({ host: address.ip, port, noDelay: true, autoSelectFamily: false })
-  const attempt: Attempt = { address, socket, state: 'pending' }
-  const end = () => { socket.destroy() }
-  signal.addEventListener('abort', end, { once: true })
-  socket.once('close', () => signal.removeEventListener('abort', end))
-  socket.on('error', (error) => {
-    if (attempt.state !== 'pending') return
-    markFailed(attempt, error)
-    done(attempt)
-  })
+/** A connection that is under way, and destroyed when the signal aborts; `done` is told how it went, and of every error after that. */
+function open(signal: AbortSignal, { ip }: Address, port: number, done: (error?: Error) => void): Socket {
+  const socket = connect({ host: ip, port, noDelay: true, autoSelectFamily: false })
+  signal.addEventListener('abort', () => { socket.destroy() }, { once: true })
+  socket.on('error', done)
   socket.once('connect', () => {
-    if (attempt.state !== 'pending') return
-    const refused = metItself(socket)
-    if (refused) {
-      socket.destroy(refused)
-      return
-    }
-    attempt.state = 'ok'
-    done(attempt)
+    const refused = metItself(socket, port)
+    if (refused) socket.destroy(refused)
+    else done()
   })
+  return socket
+}
+
+function attemptOf(signal: AbortSignal, address: Address, port: number, done: (attempt: Attempt) => void): Attempt {
+  const attempt: Attempt = {
+    address,
+    state: 'pending',
+    socket: open(signal, address, port, (error) => {
+      if (attempt.state !== 'pending') return
+      if (error) markFailed(attempt, error)
+      else attempt.state = 'ok'
+      done(attempt)
+    }),
+  }
   return attempt
 }
 

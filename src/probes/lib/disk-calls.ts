@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync, opendirSync, readFileSync, readlinkSync, readSync, statfsSync, statSync, unlinkSync, writeSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync, opendirSync, readFileSync, readlinkSync, readSync, realpathSync, statfsSync, statSync, unlinkSync, writeSync, type Stats } from 'node:fs'
+import { mountsOnTheWay, parseMountinfo, type Mount } from '../../core/mountinfo.ts'
 
-/** The file that `write` has opened and `sync` closes. */
+/** The file that `write` has left open for `fsync`. */
 let held: number | undefined
 
 export interface FileFacts {
@@ -12,13 +13,24 @@ export interface FileFacts {
   readonly mtimeMs: number
 }
 
+/** Sizes in bytes; `available` is what an unprivileged user may take. Files are 0 where the file system does not count them. */
+export interface Space {
+  readonly size: number
+  readonly free: number
+  readonly available: number
+  readonly files: number
+  readonly filesFree: number
+}
+
 /**
  * What a disk worker can be asked to do: single calls of the operating system, synchronous, because each of them may hang for
  * ever and only its own process may hang with it. They throw errno errors. Every answer is bounded.
  */
 export const diskCalls = {
-  /** /proc/self/mountinfo as it is; it touches no mount. */
-  mountinfo: (): string => readFileSync('/proc/self/mountinfo', 'utf8'),
+  /** The mounts on the way to a path, the last of which holds it; touches none of them. */
+  mounts: (path: string): Mount[] => mountsOnTheWay(parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')), path),
+
+  realpath: (path: string): string => realpathSync.native(path),
 
   stat: (path: string): FileFacts => factsOf(statSync(path)),
 
@@ -27,10 +39,9 @@ export const diskCalls = {
 
   readlink: (path: string): string => readlinkSync(path),
 
-  /** Sizes in bytes; `available` is what an unprivileged user may take. Files are 0 where the file system does not count them. */
-  statfs(path: string): { type: number, size: number, free: number, available: number, files: number, filesFree: number } {
-    const { type, bsize, blocks, bfree, bavail, files, ffree } = statfsSync(path)
-    return { type, size: blocks * bsize, free: bfree * bsize, available: bavail * bsize, files, filesFree: ffree }
+  statfs(path: string): Space {
+    const { frsize, blocks, bfree, bavail, files, ffree } = statfsSync(path)
+    return { size: blocks * frsize, free: bfree * frsize, available: bavail * frsize, files, filesFree: ffree }
   },
 
   /** The first names of a directory, as it gives them. */
@@ -50,33 +61,56 @@ export const diskCalls = {
 
   /** The beginning of a regular file in base64; `more` when it is longer. A FIFO or device is not read: opening one could wait for ever. */
   read(path: string, most: number): { base64: string, more: boolean, mtimeMs: number } {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    try {
-      const facts = fstatSync(fd)
-      if (!facts.isFile()) throw Object.assign(new Error(`EINVAL: not a regular file, read '${path}'`), { code: 'EINVAL', syscall: 'read' })
-      const bytes = Buffer.alloc(Math.min(most, facts.size) + 1)
-      let length = 0
-      for (let count = -1; count !== 0 && length < bytes.length; length += count) count = readSync(fd, bytes, length, bytes.length - length, null)
-      return { base64: bytes.toString('base64', 0, Math.min(length, most)), more: length > most, mtimeMs: facts.mtimeMs }
-    } finally {
-      closeSync(fd)
-    }
+    const { bytes, more, mtimeMs } = beginningOf(path, most, 0)
+    return { base64: bytes.toString('base64'), more, mtimeMs }
   },
 
-  /** Opens the file anew, empty, never through a link, and writes; it stays open for `sync`. */
-  write(path: string, text: string): void {
+  /**
+   * Creates a file of `size` bytes, `text` again and again, and leaves it open for `fsync`. One of that name is replaced if
+   * it begins with `mark`, or is empty: an earlier run was ended before it could remove it. Any other is left alone, be it a
+   * link to somebody's file: EEXIST. What cannot be written is removed.
+   */
+  write(path: string, text: string, size: number, mark: string): void {
     release()
-    const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o600)
+    const fd = create(path, mark)
+    try {
+      const bytes = Buffer.alloc(size, text)
+      for (let written = 0; written < size;) {
+        const count = writeSync(fd, bytes, written)
+        if (count === 0) throw errnoError('EIO', 'write', 'nothing was written')
+        written += count
+      }
+    } catch (error) {
+      // The first error is the one that says what is wrong.
+      quietly(() => closeSync(fd))
+      quietly(() => unlinkSync(path))
+      throw error
+    }
     held = fd
-    const bytes = Buffer.from(text)
-    for (let length = 0; length < bytes.length;) length += writeSync(fd, bytes, length)
   },
 
   /** Makes what was written durable and closes the file: either may be where the file system tells that it is full. */
-  sync(): void {
-    if (held === undefined) throw new Error('sync without write')
-    fsyncSync(held)
-    release()
+  fsync(): void {
+    const fd = held
+    if (fd === undefined) throw new Error('fsync without write')
+    held = undefined
+    try {
+      fsyncSync(fd)
+    } catch (error) {
+      quietly(() => closeSync(fd))
+      throw error
+    }
+    closeSync(fd)
+  },
+
+  /** Whether a file is `text` again and again, `size` bytes; else in which respect it differs. */
+  compare(path: string, text: string, size: number): { readonly differs: string | undefined } {
+    const { bytes, more } = beginningOf(path, size, constants.O_NOFOLLOW)
+    if (more) return { differs: `it is longer than the ${size} bytes that were written` }
+    const wanted = Buffer.alloc(size, text)
+    if (bytes.length < size) return { differs: `it has ${bytes.length} of the ${size} bytes that were written` }
+    const at = bytes.equals(wanted) ? -1 : bytes.findIndex((byte, index) => byte !== wanted[index])
+    return { differs: at < 0 ? undefined : `it differs from what was written at byte ${at}` }
   },
 
   unlink: (path: string): void => unlinkSync(path),
@@ -91,6 +125,60 @@ function release(): void {
   const fd = held
   held = undefined
   if (fd !== undefined) closeSync(fd)
+}
+
+/** O_EXCL: what is opened is new, whatever somebody may have put in its place. */
+function create(path: string, mark: string): number {
+  const open = () => openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+  try {
+    return open()
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST' || !beginsWith(path, mark)) throw error
+  }
+  unlinkSync(path)
+  return open()
+}
+
+/** Whether it is a plain file that begins so, or is empty; what may not be read does not. */
+function beginsWith(path: string, mark: string): boolean {
+  if (!lstatSync(path).isFile()) return false
+  try {
+    const { bytes } = beginningOf(path, mark.length, constants.O_NOFOLLOW)
+    return bytes.length === 0 || bytes.toString() === mark
+  } catch (error) {
+    if (codeOf(error) === 'EACCES') return false
+    throw error
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+function beginningOf(path: string, most: number, flags: number): { bytes: Buffer, more: boolean, mtimeMs: number } {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | flags)
+  try {
+    const facts = fstatSync(fd)
+    if (!facts.isFile()) throw errnoError('EINVAL', 'read', `not a regular file, read '${path}'`)
+    const bytes = Buffer.alloc(Math.min(most, facts.size) + 1)
+    let length = 0
+    for (let count = -1; count !== 0 && length < bytes.length; length += count) count = readSync(fd, bytes, length, bytes.length - length, null)
+    return { bytes: bytes.subarray(0, Math.min(length, most)), more: length > most, mtimeMs: facts.mtimeMs }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function quietly(work: () => void): void {
+  try {
+    work()
+  } catch {
+    // An earlier error is what matters.
+  }
+}
+
+function errnoError(code: string, syscall: string, message: string): Error {
+  return Object.assign(new Error(`${code}: ${message}`), { code, syscall })
 }
 
 function factsOf(stats: Stats): FileFacts {

@@ -81,7 +81,7 @@ export function connectTcp(server: Server, { signal, giveUpAt }: Waiting): Promi
     const drop = (error: unknown) => end(() => { socket.destroy(); reject(error) })
     const onAbort = () => drop(signal.reason)
     const onConnect = () => {
-      const refused = metItself(socket)
+      const refused = metItself(socket, server.port)
       if (refused) drop(refused)
       else end(() => resolve(socket))
     }

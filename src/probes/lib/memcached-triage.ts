@@ -40,7 +40,7 @@ export function connectAgain({ ip, port }: Peer, giveUpAt: number, signal: Abort
       reject(error)
     })
     socket.once('connect', () => {
-      const refused = metItself(socket)
+      const refused = metItself(socket, port)
       if (refused) {
         socket.destroy(refused)
         return

@@ -10,8 +10,8 @@ export const REDIS_CODES = {
   redis_noreplicas: { layer: 'request', reason: 'overloaded', en: 'Redis refuses writes because too few replicas are in sync (min-replicas-to-write).', zh: '同步的副本数量不足（min-replicas-to-write），Redis 拒绝写入。' },
   redis_busy: { layer: 'request', reason: 'overloaded', en: 'A script or function has been blocking Redis for longer than busy-reply-threshold.', zh: '某个脚本或函数阻塞 Redis 的时间已超过 busy-reply-threshold。' },
   redis_clusterdown: { layer: 'request', reason: 'unavailable', en: 'The Redis Cluster does not serve the slot: slots are uncovered, or too many masters are down.', zh: 'Redis 集群无法提供该槽位的服务：有槽未分配，或宕机的主节点过多。' },
-  redis_moved: { layer: 'request', reason: 'unsupported', en: 'This is one node of a Redis Cluster and the key belongs to another: probe it with mode read-only.', zh: '这是 Redis 集群的一个节点，而该键属于其他节点：请用 mode: read-only 探测。' },
-  redis_sentinel: { layer: 'request', reason: 'unsupported', en: 'A Redis Sentinel answers, not a Redis server: check the port.', zh: '应答的是 Redis Sentinel 而非 Redis 服务器：请检查端口。' },
+  redis_moved: { layer: 'request', reason: 'unsupported', en: 'This is one node of a Redis Cluster and the key belongs to another: probe the cluster with type redis-cluster, or the node with mode read-only.', zh: '这是 Redis 集群的一个节点，而该键属于其他节点：请用 redis-cluster 类型探测整个集群，或用 mode: read-only 探测该节点。' },
+  redis_sentinel: { layer: 'request', reason: 'unsupported', en: 'A Redis Sentinel answers, not a Redis server: check the port, or probe it with type redis-sentinel.', zh: '应答的是 Redis Sentinel 而非 Redis 服务器：请检查端口，或改用 redis-sentinel 类型探测。' },
   redis_max_clients: { layer: 'connect', reason: 'overloaded', en: 'Redis has reached maxclients and turns new connections away.', zh: 'Redis 已达到 maxclients 上限，拒绝新连接。' },
   redis_protected_mode: { layer: 'auth', reason: 'denied', en: 'Redis runs in protected mode: it has no password and takes connections from its own host only.', zh: 'Redis 处于保护模式：未设置密码，只接受本机连接。' },
   redis_noauth: { layer: 'auth', reason: 'denied', en: 'Redis wants a login: set password, and username where there are ACL users.', zh: 'Redis 要求认证：请设置 password，使用 ACL 用户时还需设置 username。' },
@@ -27,6 +27,22 @@ export const REDIS_CODES = {
   redis_other: { reason: 'other', en: 'Redis answered with an error that has no code of its own: see the message.', zh: 'Redis 返回了没有专属代码的错误：请查看消息。', unmapped: true },
 } as const satisfies Readonly<Record<string, CodeSpec>>
 
+/** Beside those, what Sentinels and the master that they name can be found guilty of. */
+export const REDIS_SENTINEL_CODES = {
+  redis_not_sentinel: { layer: 'request', reason: 'unsupported', en: 'A Redis server answers, not a Sentinel: check the port.', zh: '应答的是 Redis 服务器而非 Sentinel：请检查端口。' },
+  redis_no_such_master: { layer: 'request', reason: 'not_found', en: 'No Sentinel that answers monitors a master of that name: check the name and sentinel monitor.', zh: '所有应答的 Sentinel 都未监控该名称的主库：请检查名称与 sentinel monitor 配置。' },
+  redis_idontknow: { layer: 'request', reason: 'unavailable', en: 'The Sentinel does not commit itself at the moment: look for TILT mode in its log.', zh: 'Sentinel 暂时无法给出结论：请在其日志中查看是否处于 TILT 模式。' },
+  redis_sentinel_split: { layer: 'assert', reason: 'mismatch', en: 'The Sentinels name different masters, so that clients write to both: look for a failover that some of them have not seen.', zh: '各 Sentinel 给出的主库不一致，客户端可能写入不同实例：请检查是否有 Sentinel 未感知故障切换。' },
+  redis_sentinel_not_master: { layer: 'assert', reason: 'mismatch', en: 'The server that the Sentinels name is no master: clients that ask them cannot write.', zh: 'Sentinel 给出的地址并非主库：依赖 Sentinel 的客户端无法写入。' },
+} as const satisfies Readonly<Record<string, CodeSpec>>
+
+/** Beside those of a server, what a Redis Cluster can be found guilty of. */
+export const REDIS_CLUSTER_CODES = {
+  redis_not_cluster: { layer: 'request', reason: 'unsupported', en: 'The server does not run in cluster mode: probe it with type redis.', zh: '该服务器未启用集群模式：请改用 redis 类型探测。' },
+  redis_cluster_uncovered: { layer: 'request', reason: 'unavailable', en: 'Slots belong to no node: every key in them fails. Look at redis-cli --cluster check.', zh: '有槽未分配给任何节点，其中的键均不可用：请用 redis-cli --cluster check 检查。' },
+  redis_cluster_redirects: { layer: 'assert', reason: 'mismatch', en: 'A node sends clients elsewhere for slots that are its own by the slot map: the nodes disagree, or a migration is stuck.', zh: '节点将客户端重定向，但槽映射显示这些槽属于该节点：节点间视图不一致，或槽迁移卡住。' },
+} as const satisfies Readonly<Record<string, CodeSpec>>
+
 export type RedisCode = keyof typeof REDIS_CODES
 
 /**
@@ -36,7 +52,7 @@ export type RedisCode = keyof typeof REDIS_CODES
 const BY_FIRST_WORD: Readonly<Record<string, RedisCode>> = {
   LOADING: 'redis_loading', MISCONF: 'redis_misconf', OOM: 'redis_oom', READONLY: 'redis_readonly',
   MASTERDOWN: 'redis_masterdown', NOREPLICAS: 'redis_noreplicas', BUSY: 'redis_busy',
-  CLUSTERDOWN: 'redis_clusterdown', MOVED: 'redis_moved', ASK: 'redis_moved',
+  CLUSTERDOWN: 'redis_clusterdown', MOVED: 'redis_moved', ASK: 'redis_moved', TRYAGAIN: 'redis_moved',
   NOAUTH: 'redis_noauth', WRONGPASS: 'redis_wrongpass', NOPERM: 'redis_noperm', DENIED: 'redis_protected_mode',
 }
 

@@ -46,6 +46,12 @@ export function numberOf(info: Info, field: string): number | undefined {
   return text !== undefined && /^-?\d+(?:\.\d+)?$/.test(text) ? Number(text) : undefined
 }
 
+/** One field over another; undefined where either is unknown or there is no limit (0). */
+export function ratioOf(info: Info, used: string, limit: string): number | undefined {
+  const [part, whole] = [numberOf(info, used), numberOf(info, limit)]
+  return part === undefined || whole === undefined || whole <= 0 ? undefined : part / whole
+}
+
 /**
  * Bytes of the replication stream that are not applied yet. A master knows what each replica has acknowledged (once a
  * second): the slowest counts. A replica knows what it has received and not applied (slave_read_repl_offset, from 7.0).

@@ -5,10 +5,10 @@ import { redisError, redisFailure } from './redis-codes.ts'
 const LARGEST_REPLY = 4 * 1024 * 1024
 /** Status, error and length lines. */
 const LONGEST_LINE = 16 * 1024
-/** ROLE nests two arrays. */
-const DEEPEST = 4
-/** ROLE of a master with a thousand replicas has 4,000 values; ioredis takes a second for a million of them. */
-const MOST_VALUES = 20_000
+/** CLUSTER SLOTS nests four arrays: ranges, nodes, and what more is known of a node. */
+const DEEPEST = 5
+/** CLUSTER SLOTS has 13 values for a range with one replica; ioredis takes a second for a million of them. */
+const MOST_VALUES = 50_000
 const [CR, LF] = [13, 10]
 const [STATUS, ERROR, INTEGER, BULK, ARRAY] = [0x2b, 0x2d, 0x3a, 0x24, 0x2a]
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { RE2JS } from 're2js'
 
 /** What a read came to: the pattern matched, the server ended first, or the limit was reached first. */
@@ -62,11 +63,12 @@ export function readUntil(socket: Socket, pattern: RE2JS, limit: number): Promis
 /**
  * The refusal that a connection to itself stands for, if that is what it is. On this machine the kernel may choose the very
  * port that is connected to for our own end: TCP then joins the socket to itself, which proves that nobody listens there.
+ * `port` is the one that was connected to.
  */
-export function metItself(socket: Socket): Error | undefined {
-  const { localPort, remotePort, localAddress, remoteAddress } = socket
-  if (localPort !== remotePort || localAddress !== remoteAddress) return undefined
-  return Object.assign(new Error(`connect ECONNREFUSED ${remoteAddress}:${remotePort}`), { code: 'ECONNREFUSED' })
+export function metItself(socket: Socket, port: number): Error | undefined {
+  // Each of the four is a call of the operating system; mostly the first one settles it.
+  if (socket.localPort !== port || socket.localAddress !== socket.remoteAddress) return undefined
+  return Object.assign(new Error(`connect ECONNREFUSED ${socket.remoteAddress}:${port}`), { code: 'ECONNREFUSED' })
 }
 
 /** Hands bytes to the kernel; rejects with the socket's error. */
@@ -76,11 +78,14 @@ export function send(socket: Socket, text: string): Promise<void> {
   })
 }
 
-/** Ends the stream as a client should (close_notify, FIN) without waiting for the server, then frees it. */
+/**
+ * Ends the stream as a client should (close_notify, FIN) without waiting for the server, then frees it. Where all has been
+ * sent and TLS has nothing to say, closing the socket sends the same FIN.
+ */
 export function closePolitely(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     const done = () => { socket.destroy(); resolve() }
-    if (socket.destroyed) return done()
+    if (socket.destroyed || (socket.writableLength === 0 && !(socket instanceof TLSSocket))) return done()
     socket.once('close', done)
     socket.end(done)
   })

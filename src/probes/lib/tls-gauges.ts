@@ -4,7 +4,7 @@ import type { GaugeSpec, ProbeContext } from '../../core/probe.ts'
 
 /** Gauges that `secure` sets, with blackbox_exporter's names and label formats. */
 export const tlsGauges = {
-  probe_ssl_earliest_cert_expiry: 'Earliest expiry of the certificates that the server sent, as a Unix time.',
+  probe_ssl_earliest_cert_expiry: 'Earliest expiry of the certificates that the servers sent, or that the files of a cert probe hold, as a Unix time.',
   probe_ssl_last_chain_expiry_timestamp_seconds: 'Earliest expiry of the verified chain, its local root included, as a Unix time; absent when the chain does not verify.',
   probe_ssl_last_chain_info: { help: "The server's own certificate.", labels: ['fingerprint_sha256', 'subject', 'issuer', 'subjectalternative', 'serialnumber'] },
   probe_tls_version_info: { help: 'The TLS version that was agreed on.', labels: ['version'] },
@@ -75,10 +75,11 @@ function versionOf(protocol: string | null): string {
 /**
  * OpenSSL's name of several lines in the order of Go's `pkix.Name`, most specific first: `CN=localhost,O=Test`. Attributes
  * that Go prints as numbers follow at the end under OpenSSL's short names. Values are escaped as RFC 2253 says already.
+ * An empty name, as public authorities now issue it too, is undefined in Node, whatever its types say.
  */
-export function distinguishedName(lines: string): string {
+export function distinguishedName(lines: string | undefined): string {
   const values = new Map<string, string[]>()
-  for (const line of lines === '' ? [] : lines.split('\n').flatMap((attributes) => attributes.split(' + '))) {
+  for (const line of lines ? lines.split('\n').flatMap((attributes) => attributes.split(' + ')) : []) {
     const [name, value] = splitOnce(line, '=')
     values.set(name, [...(values.get(name) ?? []), value])
   }
@@ -94,7 +95,7 @@ export function dnsNames(certificate: X509Certificate): readonly string[] {
 /** DNS names and addresses that a certificate is for; its common name when it has none of them. */
 export function namesOf(certificate: X509Certificate): readonly string[] {
   const names = alternatives(certificate).flatMap(({ kind, value }) => (kind === 'DNS' || kind === 'IP Address' ? [value] : []))
-  return names.length > 0 ? names : [distinguishedName(certificate.subject)]
+  return names.length > 0 ? names : [distinguishedName(certificate.subject) || 'no host']
 }
 
 /** Node writes `DNS:a, IP Address:1.2.3.4`, and a value that could be mistaken as a JSON text. */
@@ -111,7 +112,8 @@ function splitOnce(text: string, separator: string): [string, string] {
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
 }
 
-function hex(serial: string): string {
+/** A serial number as blackbox_exporter writes it. */
+export function hex(serial: string): string {
   return (serial.length % 2 === 0 ? serial : `0${serial}`).toLowerCase()
 }
 

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { z } from 'zod'
@@ -41,9 +42,28 @@ export function checkTls(options: TlsOptions, context: Pick<z.RefinementCtx, 'ad
  * ProbeFailure of the shared `tls_` codes. `host` is asked for (SNI) and verified unless `server_name` is set. The caller
  * destroys what is returned; an error on it later goes through `tlsFailure`. `alpn`: protocols to offer, most wanted first.
  */
-export function secure(
+export async function secure(
   probe: ProbeContext<'tls', TlsGauge, never>, socket: Socket, host: string, options: TlsOptions, alpn: readonly string[] = [],
 ): Promise<TLSSocket> {
+  const { socket: secured, failure } = await shakeHands(probe, socket, host, options, alpn)
+  if (!failure) return secured
+  secured.destroy()
+  throw failure
+}
+
+/** A finished handshake. */
+export interface Handshake {
+  readonly socket: TLSSocket
+  /** What the server sent, in its order; the first is its own. */
+  readonly sent: readonly X509Certificate[]
+  /** What verification says against it; undefined with `insecure_skip_verify`. */
+  readonly failure: ProbeFailure | undefined
+}
+
+/** As `secure`, for callers that go on with a connection whose certificate does not verify; only a failed handshake throws. */
+export function shakeHands(
+  probe: ProbeContext<'tls', TlsGauge, never>, socket: Socket, host: string, options: TlsOptions, alpn: readonly string[] = [],
+): Promise<Handshake> {
   return probe.phase('tls', async () => {
     const trust = trustOf(options)
     const name = (options.server_name ?? host).replace(/\.$/, '')
@@ -52,9 +72,7 @@ export function secure(
       const peer = peerOf(secured)
       const chainError = errorOf(secured)
       exportPeer(probe, secured, peer, chainError === undefined)
-      const failure = options.insecure_skip_verify ? undefined : verify(peer.sent, chainError, name, trust)
-      if (failure) throw failure
-      return secured
+      return { socket: secured, sent: peer.sent, failure: options.insecure_skip_verify ? undefined : verify(peer.sent, chainError, name, trust) }
     } catch (error) {
       secured.destroy()
       throw error

@@ -1,0 +1,50 @@
+// A process of its own, whose CPU does not count: asks blackbox_exporter as Prometheus does, on connections that are kept,
+// one target after the other at a steady rate. It is told `go` and `halt`, and `count` has it say how far it is.
+import { Agent, get } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+
+const PACE_MS = 1
+
+const plan = z.object({ port: z.number(), perSecond: z.number(), module: z.string(), targets: z.array(z.string()), gzip: z.boolean() })
+  .parse(JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')))
+const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+const paths = plan.targets.map((target) => `/probe?module=${plan.module}&target=${encodeURIComponent(target)}`)
+const headers = {
+  'Accept': 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
+  'X-Prometheus-Scrape-Timeout-Seconds': '5',
+  ...(plan.gzip ? { 'Accept-Encoding': 'gzip' } : {}),
+}
+let asked = 0
+let done = 0
+let failed = 0
+let timer: NodeJS.Timeout | undefined
+
+process.on('message', (message) => {
+  if (message === 'go') go()
+  if (message === 'halt') clearInterval(timer)
+  process.send?.({ done, failed })
+})
+process.on('disconnect', () => process.exit())
+
+function go(): void {
+  const began = performance.now()
+  const before = asked
+  timer = setInterval(() => {
+    const due = before + Math.floor((performance.now() - began) / 1000 * plan.perSecond)
+    while (asked < due) ask(paths[asked++ % paths.length] ?? '')
+  }, PACE_MS)
+}
+
+function ask(path: string): void {
+  get({ port: plan.port, path, agent, headers }, (response) => {
+    response.resume()
+    response.on('end', () => {
+      done++
+      if (response.statusCode !== 200) failed++
+    })
+  }).on('error', () => {
+    done++
+    failed++
+  })
+}
