@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { SharedCode } from '../core/codes.ts'
 import { explain } from '../core/errors.ts'
@@ -83,7 +84,8 @@ export const ping = defineProbe({
   async run(options, probe) {
     probe.zeroPhases()
     const { host, ip } = options.target
-    const [first, ...others] = await addressesOf(probe, host, options, ip === undefined ? resolveHost : () => Promise.resolve([addressOf(ip)]))
+    const literal = ip ?? (isIP(host) === 0 ? undefined : host)
+    const [first, ...others] = await addressesOf(probe, host, options, literal === undefined ? resolveHost : () => Promise.resolve([addressOf(literal)]))
     const tried = options.addresses === 'all'
       ? await pingAll(options, probe, [first, ...others])
       : await untilOneAnswers(options, probe, [first, ...others])
