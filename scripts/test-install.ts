@@ -21,6 +21,7 @@ const PACKAGES: readonly Package[] = [
   { name: 'sasl2-bin', why: 'accounts for memcached with SASL', commands: ['saslpasswd2'], version: ['dpkg-query', '-W', '-f', '${Version}', 'sasl2-bin'] },
   { name: 'unbound', why: 'the dns probe: NXDOMAIN, no data, refused, truncated, DoT', commands: ['unbound'], version: ['unbound', '-V'] },
   { name: 'bind9', why: 'the dns probe: SERVFAIL, zones with an SOA', commands: ['named'], version: ['named', '-v'] },
+  { name: 'bind9-dnsutils', why: 'dig, to compare with', commands: ['dig'], version: ['dig', '-v'] },
   { name: 'dnsmasq-base', why: 'the dns probe: a forwarder', commands: ['dnsmasq'], version: ['dnsmasq', '--version'] },
   { name: 'prometheus', why: 'a real scrape, and promtool for what /metrics prints', commands: ['prometheus', 'promtool'], version: ['prometheus', '--version'] },
   { name: 'iproute2', why: 'network namespaces, as machines of their own', commands: ['ip'], version: ['ip', '-V'] },
