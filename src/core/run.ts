@@ -19,13 +19,16 @@ export interface RunOptions {
 /** The longest time that a timer of Node can wait; a longer one would ring at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
+/** What has been loaded, and need not be waited for. */
+const loaded = new WeakSet<NonNullable<Job['load']>>()
+
 /** Runs one job once. Never rejects: whatever goes wrong is a result. */
 export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult> {
   const { load } = job
-  if (load) {
+  if (load && !loaded.has(load)) {
     // What fails to load, or does not come in the time of a run, fails again inside the run, where it becomes a result.
     const enough = AbortSignal.any([options.signal, AbortSignal.timeout(Math.min(job.timeoutMs, LONGEST_TIMER_MS))])
-    await orAbort(load, enough).catch(() => {})
+    await orAbort(load, enough).then(() => loaded.add(load), () => {})
   }
   const end = createEnd()
   const abort = () => end.abort(options.signal.reason)
@@ -39,7 +42,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   let expired = false
   let over = false
   let layer: Layer = 'prober'
-  /** The phase that runs: at an abort the run ends before the phase's own `finally`. */
+  /** The phase that runs. */
   let open: { readonly name: string, readonly began: number } | undefined
   const endPhase = () => {
     if (open) timings.set(open.name, (timings.get(open.name) ?? 0) + performance.now() - open.began)
@@ -55,14 +58,10 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     mode: job.mode,
     owner: `${options.instance}:${job.id}`,
     deadline: start + job.timeoutMs,
-    async phase(name, work) {
+    phase(name, work) {
       layer = job.phases[name] ?? 'prober'
       open = { name, began: performance.now() }
-      try {
-        return await end.orAborted(work)
-      } finally {
-        endPhase()
-      }
+      return end.orAborted(work, endPhase)
     },
     took(name, ms) {
       if (!over) timings.set(name, ms)
@@ -99,7 +98,6 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     else if (explained.unmapped) options.onOddity?.('unmapped', job, error)
   } finally {
     over = true
-    endPhase()
     clearTimeout(timer)
     options.signal.removeEventListener('abort', abort)
     // Whatever the probe left waiting on the signal ends with the run.
@@ -145,17 +143,25 @@ function createEnd() {
     signal,
     abort(reason: unknown): void {
       controller.abort(reason)
-      for (const reject of waiting) reject(signal.reason)
+      for (const fail of waiting) fail(signal.reason)
     },
-    /** `work`, or the reason as soon as the run is aborted; what `work` does afterwards is nobody's business. */
-    orAborted<T>(work: () => Promise<T> | T): Promise<T> {
+    /** `work`, or the reason as soon as the run is aborted; what `work` does afterwards is nobody's business. `after` is called in between. */
+    orAborted<T>(work: () => Promise<T> | T, after?: () => void): Promise<T> {
       return new Promise((resolve, reject) => {
-        if (signal.aborted) return reject(signal.reason)
-        waiting.add(reject)
-        Promise.try(work).then(
-          (value) => { waiting.delete(reject); resolve(value) },
-          (error: unknown) => { waiting.delete(reject); reject(error) },
-        )
+        const settled = () => {
+          waiting.delete(fail)
+          after?.()
+        }
+        const fail = (reason: unknown) => {
+          settled()
+          reject(reason)
+        }
+        if (signal.aborted) return fail(signal.reason)
+        waiting.add(fail)
+        Promise.try(work).then((value) => {
+          settled()
+          resolve(value)
+        }, fail)
       })
     },
   }

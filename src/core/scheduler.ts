@@ -43,7 +43,9 @@ interface Entry {
   dueAt: number
   /** `performance.now()` at which the run that waits should have started. */
   waitingSince: number | undefined
-  running: AbortController | undefined
+  running: boolean
+  /** Aborts the run that is under way; a new one only after that, for the next run. */
+  stop: AbortController
   again: boolean
 }
 
@@ -128,12 +130,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     options.onLag(Math.max(0, performance.now() - (entry.waitingSince ?? 0)) / 1000)
     entry.waitingSince = undefined
     announce(entry)
-    const controller = new AbortController()
-    entry.running = controller
-    const flight = options.run(job, controller.signal).then((result) => {
+    if (entry.stop.signal.aborted) entry.stop = new AbortController()
+    const { signal } = entry.stop
+    entry.running = true
+    const flight = options.run(job, signal).then((result) => {
       flights.delete(flight)
-      entry.running = undefined
-      if (!controller.signal.aborted && entries.get(job.id) === entry) options.onResult(result)
+      entry.running = false
+      if (!signal.aborted && entries.get(job.id) === entry) options.onResult(result)
       if (entry.again && !stopped && entries.get(job.id) === entry) {
         entry.again = false
         enqueue(entry, performance.now())
@@ -151,12 +154,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         return
       }
       const sameSchedule = old !== undefined && JSON.stringify(old.job.schedule) === JSON.stringify(job.schedule)
-      const entry: Entry = old ?? { job, first: false, dueAt: 0, waitingSince: undefined, running: undefined, again: false }
+      const entry: Entry = old ?? { job, first: false, dueAt: 0, waitingSince: undefined, running: false, stop: new AbortController(), again: false }
       entry.job = job
       entries.set(job.id, entry)
       if (old?.running) {
         // What it measures now was asked for by the old config.
-        old.running.abort(new Error('the configuration changed'))
+        old.stop.abort(new Error('the configuration changed'))
         old.again = true
       }
       // The run that is under way or waits is the one soon after the change.
@@ -174,7 +177,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       wheel.delete(id)
       const place = queue.indexOf(entry)
       if (place >= 0) queue.splice(place, 1)
-      entry.running?.abort(new Error('the probe was removed'))
+      entry.stop.abort(new Error('the probe was removed'))
     },
 
     runNow(id) {
@@ -191,7 +194,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       stopped = true
       wheel.clear()
       queue.length = 0
-      for (const entry of entries.values()) entry.running?.abort(new Error('Curlew is shutting down'))
+      for (const entry of entries.values()) if (entry.running) entry.stop.abort(new Error('Curlew is shutting down'))
       const deadline = Promise.withResolvers<void>()
       const timer = setTimeout(deadline.resolve, withinMs)
       await Promise.race([Promise.allSettled(flights), deadline.promise])

@@ -1,9 +1,19 @@
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { SKIP_CAUSES, type SkipCause } from '../core/scheduler.ts'
 import type { Family } from './families.ts'
 
 /** Defaults of prom-client that promtool refuses: gauges whose names end in `_total`. The same by type stay. */
 const REFUSED_BY_PROMTOOL = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'] as const
+
+/** How often prom-client looks at the event loop, in ms: a hundred times a second unless told, which costs 1 % of a core. */
+const NEVER_MS = 2 ** 31 - 1
+
+/** Those of prom-client's gauges of the event loop's lag that are made of our own watch instead; in ns. */
+const LOOP_LAG: readonly (readonly [what: string, read: (delays: RecordableHistogram) => number])[] = [
+  ['min', ({ min }) => min], ['max', ({ max }) => max], ['mean', ({ mean }) => mean], ['stddev', ({ stddev }) => stddev],
+  ['p50', (delays) => delays.percentile(50)], ['p90', (delays) => delays.percentile(90)], ['p99', (delays) => delays.percentile(99)],
+]
 
 /** Upper bounds in seconds, for lag and delay alike. */
 const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -81,8 +91,19 @@ export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
   }
   for (const cause of SKIP_CAUSES) skipped.inc({ cause }, 0)
 
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: NEVER_MS })
   for (const name of REFUSED_BY_PROMTOOL) registry.removeSingleMetric(name)
+  const delays = createHistogram()
+  for (const [what, read] of LOOP_LAG) {
+    const name = `nodejs_eventloop_lag_${what}_seconds`
+    registry.removeSingleMetric(name)
+    reading({ name, kind: 'gauge', labels: [], help: `Delay of the event loop since the last scrape: ${what}.` }, () => {
+      const nanoseconds = delays.count === 0 ? 0 : read(delays)
+      // They are asked in this order, and all of them in one turn.
+      if (what === LOOP_LAG.at(-1)?.[0]) delays.reset()
+      return nanoseconds / 1e9
+    })
+  }
 
   return {
     registry,
@@ -96,7 +117,11 @@ export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
     lag: (seconds) => lag.observe(seconds),
     skipped: (cause, count = 1) => skipped.inc({ cause }, count),
     unmapped: (type) => unmapped.inc({ type }),
-    loopDelay: (seconds) => loopDelay.observe(seconds),
+    loopDelay(seconds) {
+      loopDelay.observe(seconds)
+      // In ns, of which a histogram wants at least one.
+      delays.record(Math.max(1, Math.round(seconds * 1e9)))
+    },
     discovered: (source, at) => discovered.set({ source }, at / 1_000),
   }
 }

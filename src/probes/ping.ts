@@ -138,13 +138,19 @@ async function pingAll(options: Options, probe: Context, addresses: readonly Add
   const endAt = probe.deadline - Math.min(MARGIN_MS, (probe.deadline - performance.now()) / 20)
   const { count, packet_interval: intervalMs, packet_timeout: timeoutMs, payload_size: payloadSize, dont_fragment: dontFragment, ttl } = options
   const echoers = await probe.phase('setup', () => Promise.all(addresses.map(({ family }) => echoerFor(family, dontFragment, endAt).catch(asError))))
-  return probe.phase('rtt', () => Promise.all(addresses.map(async (address, index) => {
-    const echoer = echoers[index]
-    if (!echoer || echoer instanceof Error) return { address, outcome: undefined, error: echoer }
-    const request = { address, count, intervalMs, timeoutMs, payloadSize, dontFragment, ttl, endAt, signal: probe.signal }
-    const outcome = await echoer.ping(request)
-    return { address, outcome, error: outcome.rtts.length > 0 ? undefined : silenceOf(outcome, request) }
-  })))
+  let over = false
+  try {
+    return await probe.phase('rtt', () => Promise.all(addresses.map(async (address, index) => {
+      const echoer = echoers[index]
+      if (!echoer || echoer instanceof Error) return { address, outcome: undefined, error: echoer }
+      const request = { address, count, intervalMs, timeoutMs, payloadSize, dontFragment, ttl, endAt, stopped: () => over }
+      const outcome = await echoer.ping(request)
+      return { address, outcome, error: outcome.rtts.length > 0 ? undefined : silenceOf(outcome, request) }
+    })))
+  } finally {
+    // Also when the phase was aborted: then no more packets.
+    over = true
+  }
 }
 
 function asError(thrown: unknown): Error {

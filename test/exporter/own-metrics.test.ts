@@ -50,6 +50,8 @@ describe('the prober\'s own metrics', () => {
     expect(valuesOf(families, 'curlew_runs_skipped_total', 'cause')).toEqual({ overlap: 0, queued: 0, missed: 5 })
     expect(valuesOf(families, 'curlew_unmapped_errors_total', 'type')).toEqual({ dns: 0, tcp: 1 })
     expect(valuesOf(families, 'curlew_event_loop_delay_seconds_bucket', 'le')).toMatchObject({ 0.025: 0, 0.05: 1 })
+    expect(valuesOf(families, 'nodejs_eventloop_lag_max_seconds')['']).toBeCloseTo(0.03, 3)
+    expect(valuesOf(await scrape(), 'nodejs_eventloop_lag_max_seconds')).toEqual({ '': 0 })
     expect(valuesOf(families, 'curlew_discovery_last_success_timestamp_seconds', 'source')).toEqual({ local: 1_750_000_001 })
     expect(valuesOf(families, 'curlew_probes_in_flight')).toEqual({ '': 5 })
     expect(valuesOf(families, 'curlew_probes_queued')).toEqual({ '': 6 })

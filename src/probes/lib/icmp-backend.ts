@@ -44,22 +44,23 @@ export async function echoerFor(family: 4 | 6, dontFragment: boolean, endAt: num
 }
 
 function start(key: string, family: 4 | 6, dontFragment: boolean): Entry {
-  const entry: Entry = { opening: open(family, dontFragment), opened: undefined, usedAt: performance.now() }
+  const opening = open(family, dontFragment).catch((error: unknown): Opened => ({ error: error instanceof Error ? error : new Error(String(error)) }))
+  const entry: Entry = { opening, opened: undefined, usedAt: performance.now() }
   entries.set(key, entry)
-  void entry.opening.then((opened) => {
+  void opening.then((opened) => {
     entry.opened = opened
-    const keepMs = 'echoer' in opened && opened.sure ? IDLE_MS : AGAIN_MS
     const openedAt = performance.now()
+    const isSure = () => 'echoer' in opened && (opened.sure || opened.echoer.proven())
     const look = () => {
-      const unusedMs = performance.now() - (keepMs === IDLE_MS ? entry.usedAt : openedAt)
-      if (unusedMs < keepMs || ('echoer' in opened && !opened.echoer.idle())) {
-        setTimeout(look, Math.max(1_000, keepMs - unusedMs)).unref()
+      const leftMs = isSure() ? IDLE_MS - (performance.now() - entry.usedAt) : AGAIN_MS - (performance.now() - openedAt)
+      if (leftMs > 0 || ('echoer' in opened && !opened.echoer.idle())) {
+        setTimeout(look, Math.max(1_000, leftMs)).unref()
         return
       }
       entries.delete(key)
       if ('echoer' in opened) opened.echoer.close()
     }
-    setTimeout(look, keepMs).unref()
+    setTimeout(look, AGAIN_MS).unref()
   })
   return entry
 }
@@ -90,11 +91,12 @@ async function open(family: 4 | 6, dontFragment: boolean): Promise<Opened> {
   }
   const fping = createFping(family, dontFragment)
   const { rtts, unsent } = await selfTest(fping, family, dontFragment)
+  // The process of the test is of no other use.
+  fping.close()
   if (rtts.length > 0) {
     silent?.close()
     return { echoer: fping, sure: true }
   }
-  fping.close()
   // Machines may be told to answer no pings (net.ipv4.icmp_echo_ignore_all): the first reply of a target proves as much.
   if (silent) return { echoer: silent, sure: false }
   reasons.push(`fping: ${unsent?.message ?? 'this machine does not answer it'}`)
@@ -105,7 +107,7 @@ async function open(family: 4 | 6, dontFragment: boolean): Promise<Opened> {
 function selfTest(echoer: Echoer, family: 4 | 6, dontFragment: boolean): Promise<EchoOutcome> {
   return echoer.ping({
     address: { ip: family === 4 ? '127.0.0.1' : '::1', family }, count: SELF_TEST_COUNT, intervalMs: 10, timeoutMs: SELF_TEST_MS, payloadSize: 56, dontFragment, ttl: 64,
-    endAt: performance.now() + 2 * SELF_TEST_MS, signal: new AbortController().signal,
+    endAt: performance.now() + 2 * SELF_TEST_MS,
   })
 }
 

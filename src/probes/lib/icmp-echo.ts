@@ -13,7 +13,8 @@ export interface EchoRequest {
   readonly ttl: number
   /** `performance.now()` at which the outcome must be there. */
   readonly endAt: number
-  readonly signal: AbortSignal
+  /** Whether nobody waits for the outcome any longer. */
+  stopped?(): boolean
 }
 
 /** An ICMP error that came back for an echo request, or one that this machine's kernel made in its place. */
@@ -45,11 +46,13 @@ export interface EchoOutcome {
 
 /** What sends echo requests, for all targets. */
 export interface Echoer {
-  /** Never rejects; an aborted run resolves too. */
+  /** Never rejects; a run that was stopped resolves too. */
   ping(request: EchoRequest): Promise<EchoOutcome>
+  /** Whether any echo request has been answered. */
+  proven(): boolean
   /** Whether no run is under way. */
   idle(): boolean
-  /** Only while idle. */
+  /** Lets go of sockets and processes; only while idle. */
   close(): void
 }
 

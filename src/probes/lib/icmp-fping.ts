@@ -72,7 +72,7 @@ export function createFping(family: 4 | 6, dontFragment: boolean): Echoer {
     ], (why) => {
       if (group.child !== child) return
       group.child = undefined
-      endAll(group, new ProbeFailure('prober_worker_lost', child.complaint().trim().split('\n').at(-1) || why))
+      endAll(group, new ProbeFailure('prober_worker_lost', child.complaint().trim().split('\n').at(-1)?.replace(/^fping: /, '') || why))
     })
     group.child = child
     readLines(child.process.stdout, (line) => onResult(group, family, line))
@@ -110,13 +110,14 @@ export function createFping(family: 4 | 6, dontFragment: boolean): Echoer {
           clearTimeout(timer)
           const { sent, rtts, duplicates, refusal } = run
           const nothing = sent > 0 ? undefined : new ProbeFailure('ping_self_test', `fping has reported nothing about ${ip}`)
-          resolve({ ...NOTHING, sent, rtts, duplicates, refusal, unsent: unsent ?? nothing, proven: performance.now() - group.canaryAt < CANARY_MS })
+          resolve({ ...NOTHING, sent, rtts, duplicates, refusal, unsent: unsent ?? nothing, proven: isProven(group) })
         },
       }
       const timer = setTimeout(() => run.end(), endAt - now)
       address.runs.add(run)
       if (!known || !group.child || hasForgotten(group)) startSoon(group, request)
     }),
+    proven: () => [...groups.values()].some(isProven),
     idle: () => [...groups.values()].every(isIdle),
     close() {
       for (const group of groups.values()) stop(group)
@@ -126,6 +127,11 @@ export function createFping(family: 4 | 6, dontFragment: boolean): Echoer {
 }
 
 const NOTHING: EchoOutcome = { sent: 0, rtts: [], duplicates: 0, replyTtl: undefined, refusal: undefined, unsent: undefined, overflowed: false, proven: false }
+
+/** Whether this machine has answered a moment ago. */
+function isProven({ canaryAt }: Group): boolean {
+  return performance.now() - canaryAt < CANARY_MS
+}
 
 function isIdle({ addresses }: Group): boolean {
   return [...addresses.values()].every(({ runs }) => runs.size === 0)

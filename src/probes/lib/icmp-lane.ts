@@ -1,8 +1,8 @@
-import { randomBytes, randomFillSync } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { ProbeFailure } from '../../core/probe.ts'
-import type { Echoer, EchoOutcome, EchoRequest, Refusal } from './icmp-echo.ts'
-import type { Echo, EchoListener, EchoSocket } from './icmp-socket.ts'
-import { encodeAddress } from './libc-message.ts'
+import type { Echoer } from './icmp-echo.ts'
+import { CLOCK_STEP_NS, createRun, expire, isDue, isOver, isQuoteOf, isReplyTo, roundTrip, type Packet, type Run } from './icmp-run.ts'
+import type { EchoListener, EchoSocket } from './icmp-socket.ts'
 
 /** How often what is due is sent and what has arrived is read: the kernel has stamped it, so it may lie for a while. */
 const TICK_MS = 10
@@ -10,47 +10,6 @@ const TICK_MS = 10
 const MOST_AWAITED = 49_152
 /** So many requests leave before what came back is read in between: the kernel's buffer holds hundreds. */
 const BURST = 64
-/** How far the wall clock may move against the monotonic one before its stamps are not believed. */
-const CLOCK_STEP_NS = 2e6
-const COOKIE = 8
-
-/** Random bytes for the cookies to come: to ask for eight at a time costs more than to send a packet. */
-const randomness = Buffer.alloc(512 * COOKIE)
-let unusedAt = randomness.length
-
-interface Packet extends Echo {
-  readonly run: Run
-  /** `performance.now()` when it was sent. */
-  readonly sentMs: number
-  /** Wall clock minus monotonic clock at that time, ns. */
-  readonly clockGap: number
-  state: 'awaited' | 'answered' | 'refused' | 'lost'
-  rtt: number
-}
-
-interface Run {
-  readonly request: EchoRequest
-  readonly to: Buffer
-  readonly cookie: Buffer
-  readonly startedAt: number
-  /** How long each packet is waited for. */
-  readonly waitMs: number
-  /** Until when a packet may leave and still be waited for as long; the first one always does. */
-  readonly lastSendAt: number
-  /** What was sent. */
-  readonly packets: Packet[]
-  /** Attempts so far, with those that the kernel refused. */
-  tried: number
-  nextAt: number
-  /** All packets before this one are settled. */
-  oldest: number
-  awaited: number
-  duplicates: number
-  replyTtl: number | undefined
-  refusal: Refusal | undefined
-  unsent: Error | undefined
-  readonly resolve: (outcome: EchoOutcome) => void
-}
 
 /**
  * All echo requests of one socket: sends them when they are due and finds out what a packet that arrives belongs to, by its
@@ -60,7 +19,7 @@ interface Run {
 export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer {
   const runs = new Set<Run>()
   const packets = new Map<number, Packet>()
-  let sequence = randomBytes(2).readUInt16BE()
+  let sequence = randomInt(0x10000)
   let immediate: NodeJS.Immediate | undefined
   let timer: NodeJS.Timeout | undefined
   let clockGap = 0
@@ -71,7 +30,7 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
   const socket = open({
     reply(number, bytes, offset, length, from, ttl, arrived) {
       const packet = packets.get(number)
-      if (!packet || !isOurs(packet, bytes, offset, length) || (packet.payloadSize < COOKIE && !isFrom(packet, from))) return
+      if (!packet || !isReplyTo(packet, bytes, offset, length, from)) return
       proven = true
       const { run } = packet
       if (packet.state === 'answered') {
@@ -87,7 +46,7 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
     },
     refusal(number, bytes, offset, length, refusal) {
       const packet = packets.get(number)
-      if (!packet || packet.state !== 'awaited' || !isOurs(packet, bytes, offset, length)) return
+      if (!packet || packet.state !== 'awaited' || !isQuoteOf(packet, bytes, offset, length)) return
       packet.state = 'refused'
       packet.run.awaited--
       packet.run.refusal = refusal
@@ -160,7 +119,7 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
     runs.delete(run)
     for (const packet of run.packets) packets.delete(packet.sequence)
     const answered = run.packets.filter(({ state }) => state === 'answered')
-    if (answered.length < run.packets.length && !run.request.signal.aborted) {
+    if (answered.length < run.packets.length && !run.request.stopped?.()) {
       const before = dropped
       dropped = socket.dropped()
       if (dropped > before) droppedAt = now
@@ -173,16 +132,10 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
 
   return {
     ping: (request) => new Promise((resolve) => {
-      const now = performance.now()
-      const budget = Math.max(0, request.endAt - now)
-      // Where the run is too short for all packets and their replies, at least half of it is for waiting.
-      const waitMs = Math.min(request.timeoutMs, Math.max(budget / 2, budget - (request.count - 1) * request.intervalMs))
-      runs.add({
-        request, to: encodeAddress(request.address.ip), cookie: nextCookie(), startedAt: now, waitMs, lastSendAt: request.endAt - waitMs,
-        packets: [], tried: 0, nextAt: now, oldest: 0, awaited: 0, duplicates: 0, replyTtl: undefined, refusal: undefined, unsent: undefined, resolve,
-      })
+      runs.add(createRun(request, resolve))
       immediate ??= setImmediate(tick)
     }),
+    proven: () => proven,
     idle: () => runs.size === 0,
     close() {
       clearImmediate(immediate)
@@ -190,15 +143,6 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
       socket.close()
     },
   }
-}
-
-function nextCookie(): Buffer {
-  if (unusedAt === randomness.length) {
-    randomFillSync(randomness)
-    unusedAt = 0
-  }
-  unusedAt += COOKIE
-  return Buffer.from(randomness.subarray(unusedAt - COOKIE, unusedAt))
 }
 
 /** Whether it was sent; false for later, or why not. */
@@ -213,44 +157,4 @@ function attempt(socket: EchoSocket, packet: Packet): boolean | Error {
 /** A queue of this machine is full: the packet may leave later. */
 function isPassing(error: Error): boolean {
   return 'code' in error && (error.code === 'ENOBUFS' || error.code === 'ENOMEM')
-}
-
-function isDue({ request, tried, nextAt, lastSendAt }: Run, now: number): boolean {
-  return now >= nextAt && tried < request.count && (tried === 0 || now <= lastSendAt) && !request.signal.aborted
-}
-
-function expire(run: Run, now: number): void {
-  for (let packet = run.packets[run.oldest]; packet; packet = run.packets[++run.oldest]) {
-    if (packet.state !== 'awaited') continue
-    if (now - packet.sentMs <= run.waitMs) return
-    packet.state = 'lost'
-    run.awaited--
-  }
-}
-
-function isOver({ request, tried, awaited, nextAt, lastSendAt }: Run, now: number): boolean {
-  if (request.signal.aborted || now >= request.endAt) return true
-  return awaited === 0 && tried > 0 && (tried >= request.count || Math.max(now, nextAt) > lastSendAt)
-}
-
-/** Milliseconds from the send to the arrival; when the wall clock was set in between, until now. */
-function roundTrip({ sentAt, sentMs, clockGap }: Packet, arrived: number | undefined, gapNow: number): number {
-  const rtt = arrived === undefined ? -1 : (arrived - sentAt) / 1e6
-  return rtt >= 0 && Math.abs(gapNow - clockGap) <= CLOCK_STEP_NS ? rtt : performance.now() - sentMs
-}
-
-/** Whether the bytes begin with the packet's cookie, as far as both go. */
-function isOurs({ cookie, payloadSize }: Packet, bytes: Buffer, offset: number, length: number): boolean {
-  return same(cookie, 0, bytes, offset, Math.min(COOKIE, payloadSize, length))
-}
-
-/** Whether two sockaddr hold the same address. */
-function isFrom({ to }: Packet, from: Buffer): boolean {
-  return to.length === 16 ? same(to, 4, from, 4, 4) : same(to, 8, from, 8, 16)
-}
-
-/** For so few bytes Buffer's own methods take longer than the rest of a packet's handling. */
-function same(one: Buffer, at: number, other: Buffer, offset: number, length: number): boolean {
-  for (let index = 0; index < length; index++) if (one[at + index] !== other[offset + index]) return false
-  return true
 }
