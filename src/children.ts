@@ -28,6 +28,11 @@ export function startChild(command: string, args: readonly string[], onGone: (wh
   if (children.size >= MOST_CHILDREN) throw new ProbeFailure('prober_children', `${children.size} helper processes run already`)
   // Away from the mounts that are probed, and from the terminal: an interrupt is for us to handle.
   const started = spawn(command, args, { cwd: '/', env: { PATH: process.env['PATH'] }, stdio: 'pipe', detached: true })
+  // Without a file to spare Node makes no pipes at all, and the error that it reports later says no more than this.
+  if (!(started.stdin as unknown)) { // safe: its type knows the pipes only
+    started.once('error', () => {})
+    throw Object.assign(new Error('no file descriptors are left for a helper process'), { code: 'EMFILE' })
+  }
   let complaint = ''
   const child: Child = { pid: started.pid ?? -1, process: started, stuck: false, complaint: () => complaint }
   if (children.size === 0) process.once('exit', killAll)

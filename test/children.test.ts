@@ -41,6 +41,21 @@ it('a program that is not there is gone at once', async () => {
   expect(why).toContain('ENOENT')
 })
 
+it('none is started without a file descriptor to spare, and nothing else comes of that', async () => {
+  const program = `
+    const { openSync } = await import('node:fs')
+    const { startChild } = await import(${JSON.stringify(join(import.meta.dirname, '../src/children.ts'))})
+    try { for (;;) openSync('/dev/null') } catch {}
+    let gone = false
+    try { startChild('/bin/cat', [], () => { gone = true }) } catch (error) { var code = error.code }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    console.log(code, gone)`
+  const said = await new Promise((resolve) => {
+    execFile('/bin/sh', ['-c', 'ulimit -n 100; exec "$0" --input-type=module -e "$1"', process.execPath, program], { timeout: 8_000 }, (error, stdout) => resolve(error?.message ?? stdout))
+  })
+  expect(said).toBe('EMFILE false\n')
+})
+
 it('writing to one that has ended hurts nobody, and its complaint is kept in part', async () => {
   const { child, gone } = start('head -c 100000 /dev/zero | tr "\\0" x >&2; echo last words >&2; exec 0<&-; exit 1')
   child.process.stdin.write('x'.repeat(1_000_000))
