@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { startChild, type Child } from '../../children.ts'
 import { ProbeFailure } from '../../core/probe.ts'
@@ -125,9 +124,15 @@ function start(): void {
   }
   workers.add(worker)
   starting++
-  createInterface({ input: worker.child.process.stdout }).on('line', (line) => {
-    worker.out = undefined
-    worker.onAnswer(read(line))
+  let rest = ''
+  // Only whole lines: readline also tells the half one of a worker that was killed while it wrote.
+  worker.child.process.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      worker.out = undefined
+      worker.onAnswer(read(line))
+    }
   })
 }
 

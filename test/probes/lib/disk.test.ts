@@ -164,6 +164,18 @@ describe('workers', () => {
     await eventually(() => lent((one) => one.call('stat', directory)))
   })
 
+  it('may be killed in the middle of an answer', async () => {
+    const file = join(directory, 'long')
+    writeFileSync(file, 'x'.repeat(1_000_000))
+    const disk = await openDisk('killed', within(5_000))
+    const answer = disk.call('read', file, 1_000_000)
+    // More than a pipe holds: it waits for us to read.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+    for (const { pid } of workers()) process.kill(pid, 'SIGKILL')
+    await expect(answer).rejects.toMatchObject({ code: 'prober_worker_lost' })
+    disk.close()
+  })
+
   it('write to no file that is not theirs', async () => {
     mkdirSync(join(directory, 'sub'))
     writeFileSync(join(directory, 'file'), 'precious')
