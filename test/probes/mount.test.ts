@@ -124,7 +124,7 @@ describe('the file of the probe', () => {
     expect(names).not.toContain(undefined)
   })
 
-  it.each([['left by a run that was killed', 'curlew-probe 0123'], ['left empty', '']])('is replaced when it was %s', async (_what, text) => {
+  it.each([['left by a run that was killed', 'curlew-probe 0123'], ['left empty', ''], ['left by a machine that crashed', '\0'.repeat(4_000)]])('is replaced when it was %s', async (_what, text) => {
     writeFileSync(file(), text)
     expect(await anywhere()).toMatchObject({ status: 'ok' })
     expect(readdirSync(directory)).toEqual([])
@@ -132,6 +132,7 @@ describe('the file of the probe', () => {
 
   it.each<[string, () => void]>([
     ['a file with other content', () => writeFileSync(file(), 'precious')],
+    ['a longer file of zeros', () => writeFileSync(file(), Buffer.alloc(100_000))],
     ['a link to a file', () => { writeFileSync(join(directory, 'precious'), 'precious'); symlinkSync('precious', file()) }],
     ['a link to nothing', () => symlinkSync('nothing', file())],
     ['another name of a file', () => { writeFileSync(join(directory, 'precious'), 'precious'); linkSync(join(directory, 'precious'), file()) }],

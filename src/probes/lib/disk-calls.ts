@@ -67,12 +67,13 @@ export const diskCalls = {
 
   /**
    * Creates a file of `size` bytes, `text` again and again, and leaves it open for `fsync`. One of that name is replaced if
-   * it begins with `mark`, or is empty: an earlier run was ended before it could remove it. Any other is left alone, be it a
-   * link to somebody's file: EEXIST. What cannot be written is removed.
+   * it begins with `mark`, is empty, or is as long and all zeros: an earlier run was ended before it could remove it, in the
+   * last case together with its machine. Any other is left alone, be it a link to somebody's file: EEXIST. What cannot be
+   * written is removed.
    */
   write(path: string, text: string, size: number, mark: string): void {
     release()
-    const fd = create(path, mark)
+    const fd = create(path, mark, size)
     try {
       const bytes = Buffer.alloc(size, text)
       for (let written = 0; written < size;) {
@@ -128,23 +129,24 @@ function release(): void {
 }
 
 /** O_EXCL: what is opened is new, whatever somebody may have put in its place. */
-function create(path: string, mark: string): number {
+function create(path: string, mark: string, size: number): number {
   const open = () => openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
   try {
     return open()
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST' || !beginsWith(path, mark)) throw error
+    if (codeOf(error) !== 'EEXIST' || !isOurs(path, mark, size)) throw error
   }
   unlinkSync(path)
   return open()
 }
 
-/** Whether it is a plain file that begins so, or is empty; what may not be read does not. */
-function beginsWith(path: string, mark: string): boolean {
+/** Whether it is a plain file that begins so, or one whose content was lost; what may not be read is not. */
+function isOurs(path: string, mark: string, size: number): boolean {
   if (!lstatSync(path).isFile()) return false
   try {
-    const { bytes } = beginningOf(path, mark.length, constants.O_NOFOLLOW)
-    return bytes.length === 0 || bytes.toString() === mark
+    const { bytes, more } = beginningOf(path, size, constants.O_NOFOLLOW)
+    // Of what was not synced before a crash, ext4 and XFS may keep the length alone.
+    return bytes.toString('utf8', 0, mark.length) === mark || (!more && bytes.every((byte) => byte === 0))
   } catch (error) {
     if (codeOf(error) === 'EACCES') return false
     throw error
