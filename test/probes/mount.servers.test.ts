@@ -199,6 +199,17 @@ describe('a mount that hangs', () => {
   })
 })
 
+it('a mount that is slow in all it does is not called hung', async () => {
+  faulty.suffer({ statfs: { delay_ms: 600 }, fsync: { delay_ms: 500 } })
+  const result = await probe({ timeout: '1s' })
+  expect(result).toMatchObject(failed('request', 'timeout', 'request_timeout'))
+  expect(gaugeOf(result, 'probe_mount_stuck_seconds')).toBeUndefined()
+  faulty.suffer()
+  await eventually(() => stuckChildren() === 0)
+  expect(await probe()).toMatchObject({ status: 'ok' })
+  expect(names()).toEqual(['known', 'sub'])
+})
+
 it('a call that came back while we were late does not hang', async () => {
   const disk = await openDisk('late', { signal: new AbortController().signal, deadline: performance.now() + 400 })
   faulty.suffer({ statfs: { delay_ms: 100 } })

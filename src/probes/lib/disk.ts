@@ -27,8 +27,8 @@ export class DiskHung extends Error {
 /** A worker, lent to one run. */
 export interface Disk {
   /**
-   * Rejects with the call's errno error (`code` and `syscall`), with DiskHung, also when the one before has not come back, or
-   * with a ProbeFailure of layer prober when we are at fault.
+   * Rejects with the call's errno error (`code` and `syscall`), with DiskHung, also when the one before has not come back, with
+   * a ProbeFailure of `request_timeout` when all calls together are slow, or of layer prober when we are at fault.
    */
   call<C extends Call>(name: C, ...args: Parameters<DiskCalls[C]>): Promise<ReturnType<DiskCalls[C]>>
   /** How long the calls that came back have taken, in ms, measured around each in the worker. */
@@ -74,7 +74,8 @@ export async function openDisk(place: string | undefined, { signal, deadline }: 
         return value as never // safe: the worker runs the function of this name in disk-calls.ts
       } catch (error) {
         hangs = error instanceof DiskHung
-        throw error
+        // A call that hangs has had most of the time; where all of them take long, it is the time that was short.
+        throw error instanceof DiskHung && error.sinceMs < spentMs ? new ProbeFailure('request_timeout', `the calls before took ${Math.round(spentMs)} ms, and ${error.message}`) : error
       }
     },
     spentMs: () => spentMs,
