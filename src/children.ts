@@ -20,7 +20,7 @@ const children = new Set<Child>()
 
 /**
  * Starts a helper process. It has pipes and no secrets in its environment, keeps nothing of ours alive, and is killed when
- * this process ends; it must end by itself when its standard input does, for the case that we are killed. Nobody may wait
+ * this process ends, unless it hangs; it must end by itself when its standard input does, for that case and when we are killed. Nobody may wait
  * for its end without a deadline: one that hangs in the kernel outlives even SIGKILL.
  * Throws ProbeFailure('prober_children') at the limit, and what `spawn` throws.
  */
@@ -57,6 +57,7 @@ export function stuckChildren(): number {
   return [...children].filter(({ stuck }) => stuck).length
 }
 
+/** One that hangs would not end for it either: it would be past every signal, holding its locks, and leave its file behind. */
 function killAll(): void {
-  for (const child of children) child.process.kill('SIGKILL')
+  for (const child of children) if (!child.stuck) child.process.kill('SIGKILL')
 }

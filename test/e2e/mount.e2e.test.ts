@@ -1,10 +1,10 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { childrenOf, isAlive } from '../support/children.ts'
-import { serveCurlew, type Served } from '../support/curlew.ts'
+import { childrenOf, isAlive, processesOn } from '../support/children.ts'
+import { runCurlew, serveCurlew, type Served } from '../support/curlew.ts'
 import { mountFaulty, type FaultyMount, type Faults } from '../support/fuse.ts'
 import { eventually, temporaryDirectory } from '../support/process.ts'
 import { listening, tcpServer, type TestServer } from '../support/tcp.ts'
@@ -129,4 +129,19 @@ describe('four mounts that hang at once', () => {
     suffer()
     await eventually(() => !left.some(isAlive), 5_000, 'the end of the workers')
   })
+})
+
+it('a check of a mount that hangs ends in time, and leaves neither a process nor a file behind once it is free', async () => {
+  const { path, suffer: sufferAlone } = mounts[0]!
+  sufferAlone({ fsync: { hang: true } })
+  const began = performance.now()
+  const { code, stdout } = await runCurlew(['check', `mount://${path}`, '--timeout', '1s'])
+  expect(performance.now() - began).toBeLessThan(4_000)
+  expect(code).toBe(1)
+  expect(stdout).toContain('fsync has not come back')
+  const left = processesOn(path)
+  expect(left).toHaveLength(1)
+  sufferAlone()
+  await eventually(() => !isAlive(left[0]!), 5_000, 'the end of the worker')
+  expect(readdirSync(path).sort()).toEqual(['known', 'sub'])
 })

@@ -24,6 +24,17 @@ export function childrenOf(parent: number): ChildProcess[] {
   })
 }
 
+/** The processes that have a file open below a directory. */
+export function processesOn(directory: string): number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+    try {
+      return filesOf(String(pid)).some((file) => file.startsWith(`${directory}/`))
+    } catch {
+      return false
+    }
+  })
+}
+
 /** Whether a process is there, be it in a call that nobody can end. */
 export function isAlive(pid: number): boolean {
   try {

@@ -3,6 +3,8 @@ import { mountsOnTheWay, parseMountinfo, type Mount } from '../../core/mountinfo
 
 /** The file that `write` has left open for `fsync`. */
 let held: number | undefined
+/** The file that `write` has made, until it is to be removed. */
+let made: { readonly path: string, readonly ino: number } | undefined
 
 export interface FileFacts {
   readonly kind: 'file' | 'directory' | 'link' | 'other'
@@ -88,6 +90,7 @@ export const diskCalls = {
       throw error
     }
     held = fd
+    made = { path, ino: fstatSync(fd).ino }
   },
 
   /** Makes what was written durable and closes the file: either may be where the file system tells that it is full. */
@@ -114,18 +117,23 @@ export const diskCalls = {
     return { differs: at < 0 ? undefined : `it differs from what was written at byte ${at}` }
   },
 
-  unlink: (path: string): void => unlinkSync(path),
+  unlink(path: string): void {
+    made = undefined
+    unlinkSync(path)
+  },
 
-  /** Closes what an abandoned run has left open. */
+  /** Closes and removes what an abandoned run has left behind. */
   release,
 } satisfies Readonly<Record<string, (...args: never[]) => unknown>>
 
 export type DiskCalls = typeof diskCalls
 
 function release(): void {
-  const fd = held
-  held = undefined
-  if (fd !== undefined) closeSync(fd)
+  const [fd, file] = [held, made]
+  held = made = undefined
+  if (fd !== undefined) quietly(() => closeSync(fd))
+  // Another run may have put its own in the place.
+  if (file) quietly(() => { if (lstatSync(file.path).ino === file.ino) unlinkSync(file.path) })
 }
 
 /** O_EXCL: what is opened is new, whatever somebody may have put in its place. */

@@ -13,11 +13,16 @@ const chunk = Buffer.alloc(64 * 1024)
 const decoder = new StringDecoder('utf8')
 let input = ''
 
-say({ ready: true })
-for (let count = readSync(0, chunk); count > 0; count = readSync(0, chunk)) {
-  const lines = (input + decoder.write(chunk.subarray(0, count))).split('\n')
-  input = lines.pop() ?? ''
-  for (const line of lines) say(answerTo(line))
+try {
+  say({ ready: true })
+  for (let count = readSync(0, chunk); count > 0; count = readSync(0, chunk)) {
+    const lines = (input + decoder.write(chunk.subarray(0, count))).split('\n')
+    input = lines.pop() ?? ''
+    for (const line of lines) say(answerTo(line))
+  }
+} finally {
+  // Whoever asked is gone, perhaps in the middle of a run.
+  diskCalls.release()
 }
 
 function answerTo(line: string): unknown {
