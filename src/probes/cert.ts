@@ -1,10 +1,11 @@
+import type { X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 import { Endpoint, Host, hostPort, secret } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import type { SharedCode } from '../core/codes.ts'
 import { CERT_CODES, FileProblem, verdictOf, type Problem } from './lib/cert-codes.ts'
 import { collect, type Collected } from './lib/cert-collect.ts'
-import { datesProblem, factsOf, iso } from './lib/cert-facts.ts'
+import { datesProblem, factsOf, iso, type CertificateFacts } from './lib/cert-facts.ts'
 import { openFiles } from './lib/cert-files.ts'
 import { certGauges, exportCertificates, exportFiles, MOST_SERVED, type CertGauge } from './lib/cert-gauges.ts'
 import { pkcs12Reader } from './lib/cert-pkcs12.ts'
@@ -76,10 +77,12 @@ async function checkEndpoint(options: Options, endpoint: Endpoint, probe: Contex
   const { starttls } = options
   const plain = await dial(probe, endpoint, options)
   if (starttls !== undefined) await startTls(probe, plain, starttls)
-  const { socket, sent, failure } = await shakeHands(probe, plain, endpoint.host, options)
-  try {
-    const facts = sent.flatMap((certificate, index) => factsOf(certificate, '', String(index)) ?? [])
+  let facts: CertificateFacts[] = []
+  const { socket, failure } = await shakeHands(probe, plain, endpoint.host, options, [], (sent) => {
+    facts = sent.flatMap((certificate, index) => factsOf(certificate, '', String(index)) ?? [])
     exportCertificates(probe, facts)
+  })
+  try {
     if (!failure) await awaitRefusal(probe, socket, options)
     if (starttls !== undefined) await leaveTls(probe, socket, starttls)
     // With insecure_skip_verify nobody has looked at the dates yet, which are what this probe is for.
@@ -138,8 +141,11 @@ async function compare(address: Endpoint, found: Collected['found'], probe: Cont
   try {
     const plain = await dial(quiet, address, { ip_protocol: 'any', addresses: 'any' })
     phase = 'tls'
-    const { socket, sent: [leaf] } = await shakeHands(quiet, plain, address.host, { insecure_skip_verify: true, min_version: 'TLS1.2' })
-    await closePolitely(socket)
+    const sent: X509Certificate[] = []
+    const shake = async () => closePolitely((await shakeHands(quiet, plain, address.host, { insecure_skip_verify: true, min_version: 'TLS1.2' }, [], (all) => sent.push(...all))).socket)
+    // A server that wants a certificate of its client has shown its own before.
+    await shake().catch((error: unknown) => { if (sent.length === 0) throw error })
+    const [leaf] = sent
     const shown = leaf && factsOf(leaf, '', '0')
     if (!shown) return undefined
     const same = found.some(({ fingerprint }) => fingerprint === shown.fingerprint)

@@ -103,6 +103,19 @@ describe('an endpoint', () => {
     expect(gaugeOf(result, 'probe_ssl_last_chain_info', { subject: '' })).toBe(1)
   })
 
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('that wants a client certificate shows its own all the same: %s', async (maxVersion) => {
+    const target = await serve(chain, { requestCert: true, rejectUnauthorized: true, ca: readFileSync(caFile), maxVersion })
+    const result = await probeOnce(cert, { target, ca_file: caFile })
+    expect(result).toMatchObject(failedWith('tls', 'denied', 'tls_client_cert_required'))
+    expect(gaugeOf(result, 'probe_ssl_cert_not_after', { entry: '0', cn: 'localhost' })).toBe(FOREVER)
+    expect(gaugeOf(result, 'probe_ssl_earliest_cert_expiry')).toBe(FOREVER)
+    const file = join(temporaryDirectory().path, 'served.pem')
+    writeFileSync(file, chain.cert)
+    const served = await probeOnce(cert, { target: file, served: [target] })
+    expect(served).toMatchObject({ status: 'ok' })
+    expect(gaugeOf(served, 'probe_ssl_served_matches', { served: target })).toBe(1)
+  })
+
   it('that wants a client certificate is told from one that has expired', async () => {
     const options = { requestCert: true, ca: readFileSync(caFile) }
     expect(await probeOnce(cert, { target: await serve(good, options), ca_file: caFile })).toMatchObject(failedWith('tls', 'denied', 'tls_client_cert_required'))

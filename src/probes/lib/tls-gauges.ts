@@ -29,7 +29,7 @@ export interface Peer {
   readonly chainExpiry: number
 }
 
-/** Reads the certificates of a finished handshake, once: Node's way to what was sent empties the session. */
+/** Reads the certificates that a server has sent, once: Node's way to what was sent empties the session. */
 export function peerOf(socket: TLSSocket): Peer {
   const chainExpiry = expiryOf(socket.getPeerCertificate(true))
   const sent: X509Certificate[] = []
@@ -48,10 +48,14 @@ function expiryOf(leaf: DetailedPeerCertificate): number {
   return earliest
 }
 
-/** Exports what was agreed on and which certificates came, whether or not they verify. */
-export function exportPeer(probe: ProbeContext<string, TlsGauge>, socket: TLSSocket, { sent, chainExpiry }: Peer, verified: boolean): void {
+/** Exports what a finished handshake has agreed on. */
+export function exportAgreed(probe: ProbeContext<string, TlsGauge>, socket: TLSSocket): void {
   probe.gauge('probe_tls_version_info', 1, { version: versionOf(socket.getProtocol()) })
   probe.gauge('probe_tls_cipher_info', 1, { cipher: socket.getCipher().standardName })
+}
+
+/** Exports which certificates came, whether or not they verify. */
+export function exportSent(probe: ProbeContext<string, TlsGauge>, { sent, chainExpiry }: Peer, verified: boolean): void {
   const [leaf] = sent
   if (!leaf) return
   probe.gauge('probe_ssl_earliest_cert_expiry', Math.min(...sent.map((certificate) => certificate.validToDate.getTime())) / 1000)

@@ -6,7 +6,7 @@ import { canonicalHost } from '../../core/fields.ts'
 import { ProbeFailure, type ProbeContext } from '../../core/probe.ts'
 import { fileProblems, trustOf, type TlsOptions, type Trust } from './tls-context.ts'
 import { isHandshakeFailure, tlsFailure } from './tls-failure.ts'
-import { exportPeer, peerOf, type TlsGauge } from './tls-gauges.ts'
+import { exportAgreed, exportSent, peerOf, type Peer, type TlsGauge } from './tls-gauges.ts'
 import { verify } from './tls-verify.ts'
 
 export { tlsFailure } from './tls-failure.ts'
@@ -54,25 +54,36 @@ export async function secure(
 /** A finished handshake. */
 export interface Handshake {
   readonly socket: TLSSocket
-  /** What the server sent, in its order; the first is its own. */
-  readonly sent: readonly X509Certificate[]
   /** What verification says against it; undefined with `insecure_skip_verify`. */
   readonly failure: ProbeFailure | undefined
 }
 
-/** As `secure`, for callers that go on with a connection whose certificate does not verify; only a failed handshake throws. */
+/**
+ * As `secure`, for callers that go on with a connection whose certificate does not verify; only a failed handshake throws.
+ * `onSent` is given what the server sent, in its order, the first is its own; also where the handshake fails after that.
+ */
 export function shakeHands(
   probe: ProbeContext<'tls', TlsGauge, never>, socket: Socket, host: string, options: TlsOptions, alpn: readonly string[] = [],
+  onSent: (sent: readonly X509Certificate[]) => void = () => {},
 ): Promise<Handshake> {
   return probe.phase('tls', async () => {
     const trust = trustOf(options)
     const name = (options.server_name ?? host).replace(/\.$/, '')
-    const secured = await handshake(socket, name, trust, options, alpn)
+    let early: Peer | undefined
+    const secured = await handshake(socket, name, trust, options, alpn, (peer) => { early = peer }).catch((error: unknown) => {
+      if (early) {
+        exportSent(probe, early, false)
+        onSent(early.sent)
+      }
+      throw error
+    })
     try {
-      const peer = peerOf(secured)
+      const peer = early ?? peerOf(secured)
       const chainError = errorOf(secured)
-      exportPeer(probe, secured, peer, chainError === undefined)
-      return { socket: secured, sent: peer.sent, failure: options.insecure_skip_verify ? undefined : verify(peer.sent, chainError, name, trust) }
+      exportAgreed(probe, secured)
+      exportSent(probe, peer, chainError === undefined)
+      onSent(peer.sent)
+      return { socket: secured, failure: options.insecure_skip_verify ? undefined : verify(peer.sent, chainError, name, trust) }
     } catch (error) {
       secured.destroy()
       throw error
@@ -106,7 +117,8 @@ export function awaitRefusal(probe: ProbeContext<string, string, never>, socket:
   })
 }
 
-function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptions, alpn: readonly string[]): Promise<TLSSocket> {
+/** `onEarly`: before TLS 1.3 the server's certificates are there when the handshake can still fail, and cannot be read again later. */
+function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptions, alpn: readonly string[], onEarly: (peer: Peer) => void): Promise<TLSSocket> {
   if (socket.destroyed) throw socket.errored ?? Object.assign(new Error('the server closed the connection'), { code: 'ECONNRESET' })
   return new Promise((resolve, reject) => {
     const secured = connect({
@@ -121,7 +133,10 @@ function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptio
     })
     // In TLS 1.2 the keys are made once the server has said all it wants; a refusal after that can only mean the client.
     let keyed = false
-    secured.once('keylog', () => { keyed = true })
+    secured.once('keylog', () => {
+      keyed = true
+      if (secured.getProtocol() !== 'TLSv1.3') onEarly(peerOf(secured))
+    })
     secured.once('session', () => accepted.add(secured))
     secured.once('secureConnect', () => resolve(secured))
     secured.on('error', (error) => {
