@@ -162,6 +162,7 @@ describe('a file', () => {
     ['in DER', Buffer.from(good.cert.replace(/-----.*-----|\n/g, ''), 'base64'), ['0 localhost']],
     ['a Java keystore', keystore('server.jks'), ['root-ca Keystore CA', 'server keystore.test', 'server#1 Keystore CA']],
     ['a kubeconfig', kubeconfig(made.ca.cert, good.cert), ['cluster/prod Curlew Test Root', 'user/admin localhost']],
+    ['a chain below a text that begins like DER', `0 s:CN = localhost\n${chain.cert}`, ['0 localhost', '1 Curlew Test Intermediate']],
     ['a kubeconfig in JSON', JSON.stringify({ users: [{ name: 7, user: { 'client-certificate-data': Buffer.from(good.cert).toString('base64') } }] }), ['user/7 localhost']],
   ])('%s', async (_what, content, entries) => {
     const dir = tree({ 'file': content })

@@ -36,7 +36,8 @@ export async function readCertificates(readers: Readers, path: string): Promise<
   const bytes = await readers.files.read(path)
   if (!bytes) return NOTHING
   if (isJks(bytes)) return fromKeystore(path, readJks(bytes, readers.password))
-  if (bytes[0] === 0x30) return fromDer(readers, path, bytes)
+  // Longer than 127 bytes: in a text that begins with the digit 0 a letter follows.
+  if (bytes[0] === 0x30 && (bytes[1] ?? 0) >= 0x80) return fromDer(readers, path, bytes)
   const text = bytes.toString('latin1')
   if (text.includes('-----BEGIN ')) return fromPem(path, text)
   return isKubeconfig(text) ? fromKubeconfig(readers, path, bytes.toString()) : { found: [], problems: [], other: bytes.length > 0 && !bytes.includes(0) }
