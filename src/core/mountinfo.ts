@@ -32,11 +32,12 @@ export function parseMountinfo(text: string): Mount[] {
  */
 export function mountsOnTheWay(mounts: readonly Mount[], path: string): Mount[] {
   const ids = new Set(mounts.map(({ id }) => id))
+  const covering = mounts.filter(({ point }) => covers(point, path))
   const way: Mount[] = []
   for (;;) {
     const here = way.at(-1)
-    const next = mounts
-      .filter((mount) => covers(mount.point, path) && !way.includes(mount) && (here ? mount.parent === here.id : mount.parent === mount.id || !ids.has(mount.parent)))
+    const next = covering
+      .filter((mount) => (here ? mount.parent === here.id : mount.parent === mount.id || !ids.has(mount.parent)) && !way.includes(mount))
       // The walk meets the shorter one first; of two on the same point the later one lies on top.
       .reduce<Mount | undefined>((first, mount) => (first && first.point.length < mount.point.length ? first : mount), undefined)
     if (!next) return way

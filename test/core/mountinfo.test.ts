@@ -42,6 +42,14 @@ describe('the way to a path', () => {
     expect(mountsOnTheWay(parseMountinfo('36 22 0:40 / /data rw - tmpfs a rw'), '/other')).toEqual([])
   })
 
+  it('is found at once below thousands of others, be they on the same point', () => {
+    const stack = Array.from({ length: 3_000 }, (_, index) => `${index + 2} ${index + 1} 0:9 / /data rw - tmpfs t rw`)
+    const mounts = parseMountinfo(['1 0 8:1 / / rw - ext4 /dev/sda rw', ...stack].join('\n'))
+    const began = performance.now()
+    expect(mountsOnTheWay(mounts, '/data/x').at(-1)).toMatchObject({ id: 3_001 })
+    expect(performance.now() - began).toBeLessThan(1_000)
+  })
+
   it('ends where a mount is its own parent', () => {
     expect(mountsOnTheWay(parseMountinfo('1 1 0:2 / / rw - rootfs rootfs rw'), '/data').map(({ id }) => id)).toEqual([1])
   })
