@@ -82,6 +82,8 @@ export async function openDisk(place: string | undefined, { signal, deadline }: 
     close() {
       if (!open) return
       open = false
+      // One that has ended gives no answer any more, and its number may soon be somebody else's.
+      if (worker.gone !== undefined) return
       if (worker.out || holds) leave(worker, place, hangs)
       else takeBack(worker)
     },

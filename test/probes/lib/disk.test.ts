@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { stuckChildren } from '../../../src/children.ts'
 import { openDisk } from '../../../src/probes/lib/disk.ts'
 import { childrenOf } from '../../support/children.ts'
@@ -162,6 +162,16 @@ describe('workers', () => {
     await expect(disk.call('stat', directory)).rejects.toMatchObject({ code: 'prober_worker_lost', message: 'the helper process is gone: it ended with SIGKILL' })
     disk.close()
     await eventually(() => lent((one) => one.call('stat', directory)))
+  })
+
+  it('that are killed are not watched: another process may get their number', async () => {
+    const disk = await openDisk('killed', within(2_000))
+    for (const { pid } of workers()) process.kill(pid, 'SIGKILL')
+    await expect(disk.call('stat', directory)).rejects.toMatchObject({ code: 'prober_worker_lost' })
+    const timers = vi.spyOn(globalThis, 'setInterval')
+    disk.close()
+    expect(timers).not.toHaveBeenCalled()
+    timers.mockRestore()
   })
 
   it('may be killed in the middle of an answer', async () => {
