@@ -160,13 +160,16 @@ async function use(client: MysqlClient, { query, heartbeat, prepare }: Options, 
   return facts
 }
 
-/** A server that stands still would go on with a statement long after we have gone. Locks are waited for in whole seconds. */
+/**
+ * A server that stands still would go on with a statement long after we have gone. Locks are waited for in whole seconds. With
+ * autocommit off (globally, or by init_connect) the heartbeat would never be there, and the kept connection hold its lock.
+ */
 function limits(client: MysqlClient, budgetMs: number): string {
   // 0 would be no limit.
   const ms = Math.max(1, budgetMs)
   const seconds = Math.max(1, Math.floor(ms / 1_000))
   const statement = client.product() === 'mariadb' ? `max_statement_time = ${ms / 1_000}` : `max_execution_time = ${ms}`
-  return `SET SESSION ${statement}, lock_wait_timeout = ${seconds}, innodb_lock_wait_timeout = ${seconds}`
+  return `SET SESSION autocommit = 1, ${statement}, lock_wait_timeout = ${seconds}, innodb_lock_wait_timeout = ${seconds}`
 }
 
 /** A replica is never written to, not even a writable one: so whether it is one must be known first. */

@@ -166,6 +166,16 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
     await eventually(async () => (await ownRows(source)).length === 0, 2_000, 'the end of the kept connection')
   })
 
+  it('autocommit is off: the heartbeat is there all the same, and the kept connection holds nothing', async () => {
+    await withGlobal(source, 'autocommit', '0', async () => {
+      await source.sql('DELETE FROM probe.heartbeat; COMMIT')
+      const runs = jobFor(source, HEARTBEAT)
+      for (let n = 0; n < 2; n++) expect(await runs()).toMatchObject({ status: 'ok' })
+      expect(await source.rows('SELECT server_id FROM probe.heartbeat')).toHaveLength(1)
+      expect(await source.rows('SELECT trx_mysql_thread_id AS id FROM information_schema.INNODB_TRX')).toEqual([])
+    })
+  })
+
   it('lacks the privileges: ok, without the gauges they are for; but nothing is written then', async () => {
     const runs = jobFor(source, { username: 'bare' })
     await runs()
