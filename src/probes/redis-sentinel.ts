@@ -47,7 +47,7 @@ const codes = { ...REDIS_CODES, ...REDIS_SENTINEL_CODES } as const
 
 type Context = ProbeContext<'discover' | 'resolve' | 'connect' | 'tls' | 'auth' | 'request', keyof typeof gauges, keyof typeof codes | SharedCode>
 
-/** How long the others may take once one sentinel has answered, and the share of the run that is left that they may take. */
+/** How long the others may take once one sentinel has named a master, and the share of the run that is left that they may take. */
 const OTHERS_MS = 1_000
 const OTHERS_SHARE = 0.5
 
@@ -114,7 +114,7 @@ async function discover(visits: Visitor, options: Options, probe: Context): Prom
   return { master: most.master, down: flagged(answers, ...DOWN) }
 }
 
-/** Asks all sentinels at once; one that hangs is not waited for to the end when another has answered. */
+/** Asks all sentinels at once; one that hangs is not waited for to the end when another has named a master. */
 async function askAll(visits: Visitor, options: Options, probe: Context): Promise<Visit<Answer>[]> {
   const { target, sentinel_username: username, sentinel_password: password } = options
   const enough = new AbortController()
@@ -122,7 +122,7 @@ async function askAll(visits: Visitor, options: Options, probe: Context): Promis
   try {
     return await Promise.all(target.endpoints.map(async (endpoint) => {
       const visit = await visits.visit(endpoint, (client) => ask(client, target.name), { username, password, tls: options.sentinel_tls ?? options.tls, enough: enough.signal })
-      if ('value' in visit) timer ??= setTimeout(() => enough.abort(), Math.min(OTHERS_MS, (probe.deadline - performance.now()) * OTHERS_SHARE))
+      if ('value' in visit && visit.value.master) timer ??= setTimeout(() => enough.abort(), Math.min(OTHERS_MS, (probe.deadline - performance.now()) * OTHERS_SHARE))
       return visit
     }))
   } finally {

@@ -81,6 +81,15 @@ describe('redis-sentinel: what only hand-written servers do', () => {
     expect(gaugeOf(result, 'probe_redis_sentinel_reachable')).toBe(1)
   })
 
+  it('a sentinel that does not know the name says nothing of the others: one that does is waited for', async () => {
+    const master = await start(script({}))
+    const slow = await start((socket) => {
+      const answer = script({ SENTINEL: (args) => (args[1] === 'GET-MASTER-ADDR-BY-NAME' ? named(master.port) : array(bulk('flags'), bulk('master'))) })
+      socket.once('data', (chunk) => setTimeout(() => { answer(socket); socket.emit('data', chunk) }, 700))
+    })
+    expect(await probe([await sentinel('*-1\r\n'), slow], { timeout: '1s' })).toMatchObject({ status: 'ok' })
+  })
+
   it('all of them in trouble, each with another: the one that was got furthest with is told in full', async () => {
     const result = await probe([{ port: await freePort() }, await start(), await start(script({ AUTH: '-WRONGPASS no\r\n' }))], { sentinel_password: 'some-password', timeout: '400ms' })
     expect(result).toMatchObject({ status: 'failed', failure: { layer: 'auth', reason: 'denied', code: 'redis_wrongpass' } })
