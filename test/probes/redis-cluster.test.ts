@@ -57,6 +57,18 @@ describe('redis-cluster: what only hand-written servers do', () => {
     expect(result.gauges.filter(({ name }) => name.endsWith('master_up')).map(({ labels }) => labels)).toEqual([{ master: `127.0.0.1:${heir.port}` }])
   })
 
+  it('a master that has just been replaced, which the node that was asked has not heard yet: it is asked who follows it', async () => {
+    const heir = await single()
+    const old = await single(
+      () => ({ ROLE: array(bulk('slave'), bulk('127.0.0.1'), ':1\r\n', bulk('connected'), ':1\r\n') }),
+      () => array(range(0, 16_383, heir.port)),
+    )
+    const seed = await single(undefined, () => array(range(0, 16_383, old.port)))
+    const result = await probe([seed])
+    expect(result).toMatchObject({ status: 'ok' })
+    expect(result.gauges.filter(({ name }) => name.endsWith('master_up')).map(({ labels }) => labels)).toEqual([{ master: `127.0.0.1:${heir.port}` }])
+  })
+
   it('a slot that is being handed over: another one of the master is used', async () => {
     const keys: string[] = []
     const server = await single(() => ({ SET: (args) => { keys.push(args[1] ?? ''); return keys.length === 1 ? '-ASK 0 127.0.0.1:1\r\n' : '+OK\r\n' }, GET: '$-1\r\n' }))

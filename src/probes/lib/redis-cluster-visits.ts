@@ -69,15 +69,16 @@ async function clusterInfo(client: RedisClient): Promise<Info> {
 
 /**
  * Visits every master, 16 at a time. One that sends clients elsewhere may have lost its slots since the map was read, or be
- * handing over the very slot: the map is read again, and who has slots by it and was not well is visited once more, with
- * another slot.
+ * handing over the very slot: its own map is read, since it knows of a change before the others do, and who has slots by it
+ * and was not well is visited once more, with another slot.
  */
 export async function visitMasters(visits: Visitor, view: View, options: Options, about: About): Promise<readonly MasterVisit[]> {
   const first = await visitAll(visits, view, ({ slots: [[slot]] }) => slot, options, about)
-  if (!first.some(isSentAway)) return first
+  const away = first.find(isSentAway)?.endpoint
+  if (!away) return first
 
-  const again = await visits.visit(view.seed, (client) => look(client, view.seed), loginOf(options))
-  if (!('value' in again)) return raise(again, `${view.seed}, asked for the slot map again: ${again.explained.failure.message}`)
+  const again = await visits.visit(away, (client) => look(client, away), loginOf(options))
+  if (!('value' in again)) return raise(again, `${away}, asked for its slot map: ${again.explained.failure.message}`)
   const kept = first.filter((one) => !isSentAway(one))
   const masters = again.value.masters.filter(({ endpoint }) => !kept.some((one) => String(one.endpoint) === String(endpoint))).slice(0, MOST_MASTERS - kept.length)
   const second = await visitAll(visits, { ...again.value, masters }, ({ slots }) => (slots.at(-1) ?? slots[0])[1], options, about)
