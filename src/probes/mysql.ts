@@ -174,7 +174,7 @@ function limits(client: MysqlClient, budgetMs: number): string {
 
 /** A replica is never written to, not even a writable one: so whether it is one must be known first. */
 async function useHeartbeat(client: MysqlClient, table: string, { readOnly }: Facts, probe: Context): Promise<void> {
-  if (probe.mode === 'read-write' && !readOnly && !(await readReplication(client))) {
+  if (probe.mode === 'read-write' && !readOnly && await readReplication(client) === 'none') {
     const { written, read } = await beat(client, table, probe.owner)
     probe.expect(read === written, 'mysql_wrong_value', `wrote the heartbeat ${written}, read ${JSON.stringify(read ?? null).slice(0, 80)}`)
     return

@@ -183,6 +183,7 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
     expect(result).toMatchObject({ status: 'ok' })
     expect(gaugeOf(result, 'probe_mysql_status_read')).toBe(1)
     expect(gaugeOf(result, 'probe_mysql_threads_connected')).toBeGreaterThan(0)
+    expect(roleOf(result)).toBe('writable')
     expect(gaugeOf(result, 'probe_mysql_costliest_digest_share')).toBeUndefined()
     expect(await probe(source, { username: 'bare', ...HEARTBEAT })).toMatchObject(failedWith('auth', 'denied', 'mysql_1227'))
     expect(await probe(source, { username: 'bare', ...HEARTBEAT, mode: 'read-only' })).toMatchObject({ status: 'ok' })
@@ -299,6 +300,8 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
       expect(gaugeOf(result, 'probe_mysql_replication_lag_seconds')).toBeUndefined()
       expect(gaugeOf(result, 'probe_mysql_heartbeat_age_seconds')).toBeUndefined()
       expect(await replica.rows('SELECT * FROM probe.heartbeat')).toEqual([])
+      // Who may not see that it is a replica does not take it for a primary.
+      for (const blind of [{ username: 'bare' }, { status: false }]) expect(roleOf(await probe(replica, blind))).toBe('writable')
     })
     await replica.sql(product === 'mysql' ? 'START REPLICA SQL_THREAD' : 'START SLAVE SQL_THREAD')
     await eventually(async () => gaugeOf(await probe(replica), 'probe_mysql_replication_running') === 1, 5_000, 'replication')

@@ -3,7 +3,7 @@ import type { Product } from './mysql-codes.ts'
 import { ADDED_BY_READING, type Counters, type Digests, type Facts, type Replication } from './mysql-status.ts'
 
 export const mysqlGauges = {
-  probe_mysql_info: { help: 'Always 1; what answers: product (mysql or mariadb), version and role: replica, read-only, or primary, which takes writes.', labels: ['product', 'version', 'role'] },
+  probe_mysql_info: { help: 'Always 1; what answers: product (mysql or mariadb), version and role: replica; read-only; primary, which takes writes and replicates from none; or writable, where it is not known from whom it replicates.', labels: ['product', 'version', 'role'] },
   probe_mysql_read_only: 'Whether the server refuses writes (read_only, super_read_only or innodb_read_only).',
   probe_mysql_status_read: "Whether the server's status could be read in this run; without it the gauges below are absent.",
   probe_mysql_uptime_seconds: 'Time since the server started.',
@@ -27,10 +27,12 @@ export const mysqlGauges = {
 export type MysqlGauge = keyof typeof mysqlGauges
 type Gauges = Pick<ProbeContext<string, MysqlGauge>, 'gauge'>
 
-export function exportFacts(probe: Gauges, product: Product | undefined, { version, readOnly }: Facts, replication: Replication | undefined): void {
-  probe.gauge('probe_mysql_info', 1, { product: product ?? '', version: version.slice(0, 100), role: replication ? 'replica' : readOnly ? 'read-only' : 'primary' })
+/** `replication`: undefined where it is not known; a replica that takes writes looks like a primary then. */
+export function exportFacts(probe: Gauges, product: Product | undefined, { version, readOnly }: Facts, replication: Replication | 'none' | undefined): void {
+  const role = replication === undefined ? 'writable' : replication === 'none' ? 'primary' : 'replica'
+  probe.gauge('probe_mysql_info', 1, { product: product ?? '', version: version.slice(0, 100), role: readOnly && role !== 'replica' ? 'read-only' : role })
   probe.gauge('probe_mysql_read_only', Number(readOnly))
-  if (!replication) return
+  if (replication === undefined || replication === 'none') return
   probe.gauge('probe_mysql_replication_running', Number(replication.running))
   put(probe, 'probe_mysql_replication_lag_seconds', replication.lagSeconds)
 }

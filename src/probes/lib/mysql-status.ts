@@ -69,12 +69,12 @@ export async function readCounters(client: MysqlClient): Promise<Counters> {
 }
 
 /**
- * Undefined for a server that replicates from no other one. Needs REPLICATION CLIENT, in MariaDB SLAVE MONITOR; throws
+ * `none` for a server that replicates from no other one. Needs REPLICATION CLIENT, in MariaDB SLAVE MONITOR; throws
  * `mysql_1227` without.
  */
-export async function readReplication(client: MysqlClient): Promise<Replication | undefined> {
+export async function readReplication(client: MysqlClient): Promise<Replication | 'none'> {
   const rows = client.product() === 'mariadb' ? await client.query('SHOW ALL SLAVES STATUS') : await mysqlReplicas(client)
-  if (rows.length === 0) return undefined
+  if (rows.length === 0) return 'none'
   const channels = rows.map((row) => {
     const thread = (kind: string) => row.get(`replica_${kind}_running`) ?? row.get(`slave_${kind}_running`)
     const lag = numberIn(row, 'seconds_behind_source') ?? numberIn(row, 'seconds_behind_master')
