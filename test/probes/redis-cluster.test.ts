@@ -69,6 +69,16 @@ describe('redis-cluster: what only hand-written servers do', () => {
     expect(result.gauges.filter(({ name }) => name.endsWith('master_up')).map(({ labels }) => labels)).toEqual([{ master: `127.0.0.1:${heir.port}` }])
   })
 
+  it('a master that follows the one that was replaced is written to, whatever the replaced one thinks of the cluster', async () => {
+    const heir = await single(() => ({ SET: '-CLUSTERDOWN The cluster is down\r\n' }))
+    const old = await single(
+      () => ({ SET: `-MOVED 0 127.0.0.1:${heir.port}\r\n` }),
+      () => array(range(0, 16_383, heir.port)), INFO.replace('state:ok', 'state:fail'),
+    )
+    const seed = await single(undefined, () => array(range(0, 16_383, old.port)))
+    expect(await probe([seed])).toMatchObject({ status: 'failed', failure: { layer: 'request', reason: 'unavailable', code: 'redis_clusterdown' } })
+  })
+
   it('a slot that is being handed over: another one of the master is used', async () => {
     const keys: string[] = []
     const server = await single(() => ({ SET: (args) => { keys.push(args[1] ?? ''); return keys.length === 1 ? '-ASK 0 127.0.0.1:1\r\n' : '+OK\r\n' }, GET: '$-1\r\n' }))

@@ -81,7 +81,7 @@ export async function visitMasters(visits: Visitor, view: View, options: Options
   if (!('value' in again)) return raise(again, `${away}, asked for its slot map: ${again.explained.failure.message}`)
   const kept = first.filter((one) => !isSentAway(one))
   const masters = again.value.masters.filter(({ endpoint }) => !kept.some((one) => String(one.endpoint) === String(endpoint))).slice(0, MOST_MASTERS - kept.length)
-  const second = await visitAll(visits, { ...again.value, masters }, ({ slots }) => (slots.at(-1) ?? slots[0])[1], options, about)
+  const second = await visitAll(visits, { ...view, masters }, ({ slots }) => (slots.at(-1) ?? slots[0])[1], options, about)
   return [...kept, ...second]
 }
 
