@@ -44,6 +44,11 @@ describe('redis-cluster: what only hand-written servers do', () => {
     expect(gaugeOf(result, 'probe_redis_cluster_master_up', { master: `127.0.0.1:${server.port}` })).toBe(1)
   })
 
+  it('a map in thousands of pieces, which we do not read, is nothing that the cluster is accused of', async () => {
+    const server = await single(undefined, (port) => array(...Array.from({ length: 6_000 }, (_, slot) => range(slot, slot, port))))
+    expect(await probe([server])).toMatchObject({ status: 'unknown', failure: { layer: 'prober', reason: 'unsupported', code: 'redis_cluster_fragmented', message: containing('a reply of more than 50000 values') } })
+  })
+
   it('a slot that has moved: the map is read again, and the new master is visited', async () => {
     const heir = await single()
     let reads = 0

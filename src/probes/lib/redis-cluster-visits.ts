@@ -1,11 +1,12 @@
 import type { Endpoint } from '../../core/fields.ts'
 import type { Mode } from '../../core/probe.ts'
 import type { RedisClient } from './redis-client.ts'
-import { redisFailure } from './redis-codes.ts'
+import { redisFailure, type REDIS_CLUSTER_CODES } from './redis-codes.ts'
 import { parseInfo, ratioOf, type Info } from './redis-info.ts'
 import { askServer, useServer, withOwnCodes, type RedisLogin } from './redis-server.ts'
 import { parseSlots, tagOf, type ClusterMaster } from './redis-slots.ts'
 import { AT_ONCE, inParallel, inWords, ofAny, raise, type FailedVisit, type Visit, type Visitor } from './redis-visit.ts'
+import { TOO_LARGE } from './redis-wire.ts'
 
 /** Of more masters only so many are visited. */
 export const MOST_MASTERS = 100
@@ -53,8 +54,13 @@ function loginOf({ username, password, tls }: Login): Login {
   return { username, password, tls }
 }
 
+/** Beginnings of what goes wrong there. A map that is too long for us is Redis's all the same. */
+const LOOK_LINES = {
+  'ERR This instance has cluster support disabled': 'redis_not_cluster', [TOO_LARGE]: 'redis_cluster_fragmented',
+} as const satisfies Readonly<Record<string, keyof typeof REDIS_CLUSTER_CODES>>
+
 function look(client: RedisClient, seed: Endpoint): Promise<View> {
-  return withOwnCodes({ 'ERR This instance has cluster support disabled': 'redis_not_cluster' }, async () => {
+  return withOwnCodes(LOOK_LINES, async () => {
     const info = await clusterInfo(client)
     return { seed, info, state: info.get('cluster_state') ?? '', masters: parseSlots(await client.call('CLUSTER', 'SLOTS'), seed.host) }
   })

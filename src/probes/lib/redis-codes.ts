@@ -39,6 +39,7 @@ export const REDIS_SENTINEL_CODES = {
 /** Beside those of a server, what a Redis Cluster can be found guilty of. */
 export const REDIS_CLUSTER_CODES = {
   redis_not_cluster: { layer: 'request', reason: 'unsupported', en: 'The server does not run in cluster mode: probe it with type redis.', zh: '该服务器未启用集群模式：请改用 redis 类型探测。' },
+  redis_cluster_fragmented: { layer: 'prober', reason: 'unsupported', en: 'The slot map is in more pieces than Curlew reads, some thousands of ranges: give the masters fewer and longer ranges, or probe the nodes one by one.', zh: '槽映射的分段数超过 Curlew 可读取的上限（数千段）：请让各主节点持有更少、更长的槽范围，或逐个探测节点。' },
   redis_cluster_uncovered: { layer: 'request', reason: 'unavailable', en: 'Slots belong to no node: every key in them fails. Look at redis-cli --cluster check.', zh: '有槽未分配给任何节点，其中的键均不可用：请用 redis-cli --cluster check 检查。' },
   redis_cluster_redirects: { layer: 'assert', reason: 'mismatch', en: 'A node sends clients elsewhere for slots that are its own by the slot map: the nodes disagree, or a migration is stuck.', zh: '节点将客户端重定向，但槽映射显示这些槽属于该节点：节点间视图不一致，或槽迁移卡住。' },
 } as const satisfies Readonly<Record<string, CodeSpec>>

@@ -9,6 +9,8 @@ const LONGEST_LINE = 16 * 1024
 const DEEPEST = 5
 /** CLUSTER SLOTS has 13 values for a range with one replica; ioredis takes a second for a million of them. */
 const MOST_VALUES = 50_000
+/** How the message about more than that begins. */
+export const TOO_LARGE = 'a reply of more than'
 const [CR, LF] = [13, 10]
 const [STATUS, ERROR, INTEGER, BULK, ARRAY] = [0x2b, 0x2d, 0x3a, 0x24, 0x2a]
 
@@ -29,7 +31,7 @@ export function replyScanner(): (bytes: Buffer) => number | undefined {
       if (!value || value.end > bytes.length) return undefined
       at = value.end
       values += value.items
-      if (values > MOST_VALUES) throw redisFailure('redis_protocol', `a reply of more than ${MOST_VALUES} values`)
+      if (values > MOST_VALUES) throw redisFailure('redis_protocol', `${TOO_LARGE} ${MOST_VALUES} values`)
       missing.push((missing.pop() ?? 0) - 1)
       if (value.items > 0) missing.push(value.items)
       if (missing.length > DEEPEST) throw redisFailure('redis_protocol', `arrays nested more than ${DEEPEST} deep`)
@@ -105,7 +107,7 @@ export function guard(socket: Duplex): Duplex {
     while (length > 0) {
       const end = scan(store.subarray(0, length))
       if (end === undefined) {
-        if (length > LARGEST_REPLY) throw redisFailure('redis_protocol', `a reply of more than ${LARGEST_REPLY} bytes`)
+        if (length > LARGEST_REPLY) throw redisFailure('redis_protocol', `${TOO_LARGE} ${LARGEST_REPLY} bytes`)
         return
       }
       if (waiting === 0) throw unasked(store.subarray(0, end))
