@@ -48,6 +48,9 @@ type Context = ProbeContext<'resolve' | 'connect' | 'tls' | 'auth' | 'request' |
 /** How long a server with whom there is no TLS may take to end the login. */
 const FAREWELL_MS = 500
 
+/** How long a server lets the kept connection be idle: longer than any usual interval. Of a prober that has vanished its TCP finds out. */
+const KEPT_SECONDS = 7 * 86_400
+
 const loadClient = () => import('./lib/mysql-client.ts')
 
 export const mysql = defineProbe({
@@ -162,14 +165,15 @@ async function use(client: MysqlClient, { query, heartbeat, prepare }: Options, 
 
 /**
  * A server that stands still would go on with a statement long after we have gone. Locks are waited for in whole seconds. With
- * autocommit off (globally, or by init_connect) the heartbeat would never be there, and the kept connection hold its lock.
+ * autocommit off (globally, or by init_connect) the heartbeat would never be there, and the kept connection hold its lock. With
+ * a wait_timeout below the interval the server would abort that connection between any two runs.
  */
 function limits(client: MysqlClient, budgetMs: number): string {
   // 0 would be no limit.
   const ms = Math.max(1, budgetMs)
   const seconds = Math.max(1, Math.floor(ms / 1_000))
   const statement = client.product() === 'mariadb' ? `max_statement_time = ${ms / 1_000}` : `max_execution_time = ${ms}`
-  return `SET SESSION autocommit = 1, ${statement}, lock_wait_timeout = ${seconds}, innodb_lock_wait_timeout = ${seconds}`
+  return `SET SESSION autocommit = 1, wait_timeout = ${KEPT_SECONDS}, ${statement}, lock_wait_timeout = ${seconds}, innodb_lock_wait_timeout = ${seconds}`
 }
 
 /** A replica is never written to, not even a writable one: so whether it is one must be known first. */

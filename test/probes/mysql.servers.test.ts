@@ -176,6 +176,18 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
     })
   })
 
+  it('outlives a short wait_timeout: the rates are there, and no client is counted as aborted', async () => {
+    await withGlobal(source, 'wait_timeout', '1', async () => {
+      const aborted = () => source.rows("SHOW GLOBAL STATUS LIKE 'Aborted_clients'")
+      const runs = jobFor(source)
+      expect(await runs()).toMatchObject({ status: 'ok' })
+      const before = await aborted()
+      await eventually(async () => (await source.rows("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'prober' AND TIME >= 2")).length === 1, 4_000, 'two idle seconds')
+      expect(gaugeOf(await runs(), 'probe_mysql_prepared_statements_leak_per_second')).toBeDefined()
+      expect(await aborted()).toEqual(before)
+    })
+  })
+
   it('lacks the privileges: ok, without the gauges they are for; but nothing is written then', async () => {
     const runs = jobFor(source, { username: 'bare' })
     await runs()
