@@ -128,6 +128,8 @@ async function whatHolds({ target: { path }, fstype, device, require_mount }: Op
     if (/ceph/.test(held.fstype) && error instanceof ProbeFailure && error.code === 'mount_root_gone') return probe.fail('mount_blocklisted', error.message)
     throw error
   })
+  // The table of mounts does not tell files from directories: discovery may name one.
+  probe.expect(kind === 'directory' || held.point !== real, 'mount_single_file', `${path} is a ${kind} of ${described(held)}`)
   probe.expect(kind === 'directory', 'mount_not_directory', `${path} is a ${kind}`)
   return held
 }

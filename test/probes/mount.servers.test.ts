@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, rmdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { stuckChildren } from '../../src/children.ts'
@@ -245,6 +245,17 @@ describe('what only the kernel can make', () => {
     expect(await probe({ target, size: '64KB' })).toMatchObject(failed('request', 'full', 'mount_full'))
     expect(readdirSync(target)).toEqual([])
     expect(await probe({ target })).toMatchObject({ status: 'ok' })
+  })
+
+  it('a single file that is mounted is a mistake of the config, or of our own look around', async () => {
+    const [source, target] = [join(home.path, 'one'), join(home.path, 'onto')]
+    for (const path of [source, target]) writeFileSync(path, '')
+    execFileSync('mount', ['--bind', source, target])
+    try {
+      expect(await probe({ target, mode: 'read-only' })).toMatchObject({ status: 'unknown', failure: { layer: 'prober', reason: 'unsupported', code: 'mount_single_file' } })
+    } finally {
+      unmount(target)
+    }
   })
 
   it('a bind mount is a mount, also behind a link; its directory can be deleted', async () => {
