@@ -48,7 +48,7 @@ beforeAll(async () => {
   r2.run('nft', 'table ip twice { chain forward { type filter hook forward priority 0; ip daddr 10.9.4.16 dup to 10.9.3.2 device "e1"; }; }')
   // The error that names the MTU is lost on its way: of the datagram that it quotes, 10.9.4.21 was the destination.
   r1.nft('output', 'icmp type destination-unreachable @th,192,32 0x0a090415 drop')
-  a.nft('output', 'ip daddr 10.9.4.30 drop')
+  a.nft('output', 'ip daddr 10.9.4.30 drop', 'ip daddr 10.9.4.32 reject with icmp type admin-prohibited', 'ip6 daddr fd09:4::32 reject')
   a.hosts({ 'one-is-dead': ['10.9.4.11', '10.9.4.40'], 'both-live': ['10.9.4.40', 'fd09:4::40'], 'v6-first': ['fd09:4::11', 'fd09:4::41'] })
 
   const everyFault = (user: keyof typeof LOSSY) => check(user, [
@@ -56,7 +56,7 @@ beforeAll(async () => {
     '10.9.4.11', '[fd09:4::11]', `${LOSSY[user]}?count=9&packet_interval=20ms`, '10.9.4.14', '[fd09:4::14]', '10.9.4.15', '10.9.4.16',
     '10.9.3.77?packet_timeout=4s', '[fd99::1]', '10.9.4.17?ttl=1', '10.9.4.18?ttl=2', '[fd09:4::17]?ttl=1',
     '10.9.4.20?dont_fragment=true&payload_size=1400', '[fd09:4::20]?dont_fragment=true&payload_size=1400', '10.9.4.21?dont_fragment=true&payload_size=1400',
-    '10.9.4.22?dont_fragment=true&payload_size=1252', '10.9.4.23?dont_fragment=true&payload_size=1800', '10.9.4.30', '10.9.4.31?count=100&packet_timeout=4s',
+    '10.9.4.22?dont_fragment=true&payload_size=1252', '10.9.4.23?dont_fragment=true&payload_size=1800', '10.9.4.30', '10.9.4.32', '[fd09:4::32]', '10.9.4.31?count=100&packet_timeout=4s',
   ])
   const [root, locked, ...names] = await Promise.all([
     everyFault('root'), everyFault('locked'),
@@ -140,6 +140,8 @@ describe.each([
   it.each([
     ['packets that are larger than our own MTU', '10.9.4.23', 'unsupported', 'ping_local_mtu', '1800 bytes of data to 10.9.4.23'],
     ['what our own firewall drops', '10.9.4.30', 'denied', 'prober_denied', 'a firewall of this machine drops'],
+    ['what our own firewall rejects', '10.9.4.32', 'denied', 'prober_denied', 'a firewall of this machine (10.9.1.1) rejects the echo requests to 10.9.4.32: prohibited by a filter'],
+    ['what our own firewall rejects over IPv6', 'fd09:4::32', 'denied', 'prober_denied', 'a firewall of this machine (fd09:1::1) rejects'],
   ])('accuses nobody for %s', (_what, target, reason, code, message) => {
     const result = resultOf(target)
     expect(result).toMatchObject({ status: 'unknown', failure: { layer: 'prober', reason, code, message: expect.stringContaining(message) } })

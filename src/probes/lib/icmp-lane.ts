@@ -72,12 +72,13 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
     const { request: { ttl, payloadSize }, to, cookie } = run
     const packet: Packet = { to, ttl, payloadSize, cookie, sequence, sentAt: 0, run, sentMs: performance.now(), clockGap, state: 'awaited', rtt: 0 }
     packets.set(sequence, packet)
+    run.awaited++
     const done = attempt(socket, packet)
-    if (done === true) {
-      run.packets.push(packet)
-      run.awaited++
-    } else {
+    if (done === true) run.packets.push(packet)
+    else {
       packets.delete(sequence)
+      // A firewall of ours that rejects a packet has done so before the send returns.
+      if (packet.state === 'awaited') run.awaited--
       if (done === false) return false
       run.unsent = done
       if (isPassing(done)) return false

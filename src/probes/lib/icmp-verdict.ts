@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os'
 import { ProbeFailure } from '../../core/probe.ts'
 import type { SharedCode } from '../../core/codes.ts'
 import type { PingCode } from './icmp-codes.ts'
@@ -13,6 +14,7 @@ const REFUSAL_CODES = {
  */
 export function silenceOf({ sent, refusal, unsent, overflowed, proven }: EchoOutcome, request: Pick<EchoRequest, 'address' | 'count' | 'payloadSize' | 'dontFragment'>): Error {
   const { address: { ip }, count, payloadSize, dontFragment } = request
+  if (refusal && isRejectedHere(refusal, ip)) return new ProbeFailure('prober_denied', `a firewall of this machine (${refusal.from}) rejects the echo requests to ${ip}: ${refusal.says}`)
   if (refusal) return new ProbeFailure(REFUSAL_CODES[refusal.kind], `${refusal.from ?? 'somebody'} says of ${ip}: ${refusal.says}`)
   if (unsent) return cannotSend(unsent, ip, payloadSize)
   if (sent === 0) return new ProbeFailure('prober_no_memory', `the socket took no packet to ${ip}: its send buffer is full`)
@@ -24,6 +26,11 @@ export function silenceOf({ sent, refusal, unsent, overflowed, proven }: EchoOut
     ...(dontFragment ? [' that may not be fragmented'] : []),
     ...(sent < count ? [`; more than ${sent} of ${count} did not fit into the timeout`] : []),
   ].join(''))
+}
+
+/** Whether our own firewall turned the packet back on its way out. That no neighbour answers, our kernel says too: it is not meant. */
+function isRejectedHere({ kind, from }: Refusal, ip: string): boolean {
+  return kind === 'rejected' && from !== ip && Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === from))
 }
 
 /** A packet that did not leave this machine. */
