@@ -163,6 +163,19 @@ describe.each([
   })
 })
 
+describe('ping beside neighbours that are gone', () => {
+  // Without privileges it is bounded by the machine's net.core.wmem_max.
+  it('sends every packet, though the kernel still holds those to them', async () => {
+    const gone = Array.from({ length: 30 }, (_, index) => `10.9.1.${100 + index}?payload_size=20000`)
+    const results = await check('root', [...gone, '10.9.4.2'])
+    const well = results.find(({ target }) => target === '10.9.4.2')
+    expect(well).toMatchObject({ status: 'ok' })
+    expect(gaugesOf(well)('probe_icmp_packets_sent')).toBe(5)
+    expect(gaugesOf(well)('probe_icmp_packets_received')).toBe(5)
+    expect(new Set(results.filter((result) => result !== well).map(({ status }) => status))).toEqual(new Set(['failed']))
+  })
+})
+
 describe('ping of a name with several addresses', () => {
   it('goes on to the next address when one is silent', () => {
     expect(rounds.names[0]).toMatchObject({ status: 'ok' })

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import {
   AF_INET, AF_INET6, ICMP_FILTER, ICMPV6_FILTER, IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, IP_RECVERR, IP_RECVTTL, IP_TTL, IPPROTO_ICMP,
   IPPROTO_ICMPV6, IPV6_HOPLIMIT, IPV6_MTU_DISCOVER, IPV6_RECVERR, IPV6_RECVHOPLIMIT, IPV6_UNICAST_HOPS, MSG_ERRQUEUE, SK_MEMINFO_DROPS, SO_EE_ORIGIN_ICMP,
-  SO_EE_ORIGIN_ICMP6, SO_MEMINFO, SO_RCVBUF, SO_RCVBUFFORCE, SO_TIMESTAMPNS, SOCK_DGRAM, SOCK_RAW, SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET,
+  SO_EE_ORIGIN_ICMP6, SO_MEMINFO, SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF, SO_SNDBUFFORCE, SO_TIMESTAMPNS, SOCK_DGRAM, SOCK_RAW, SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET,
 } from './libc-constants.ts'
 import { createBatch, decodeAddress, fixedBuffer, NAME_SIZE, type Batch } from './libc-message.ts'
 import { libc, timespecNs } from './libc.ts'
@@ -56,7 +56,8 @@ const CONTROL_SIZE = 128
 const ERROR_SLOTS = 8
 /** At most so many packets at a time, so that a flood does not hold the event loop: 64 × 64. */
 const MOST_ROUNDS = 64
-const RECEIVE_BUFFER = 4 * 1024 * 1024
+/** For what arrives between two looks, and for what waits to leave: the kernel keeps packets to a silent neighbour for three seconds, and they must not hold up those to others. */
+const BUFFER_SIZE = 4 * 1024 * 1024
 const LONGEST_PAYLOAD = 65_507
 /** A send meets errors that wait on the socket and are about other packets: so often they are read, and it is tried again. */
 const SEND_TRIES = 3
@@ -98,10 +99,12 @@ export function openEchoSocket(family: 4 | 6, kind: SocketKind, dontFragment: bo
     c.setsockopt(fd, option.level, option.receiveTtl, 1)
     c.setsockopt(fd, option.level, option.discover, dontFragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT)
     if (raw) c.setsockopt(fd, family === 4 ? SOL_RAW : SOL_ICMPV6, family === 4 ? ICMP_FILTER : ICMPV6_FILTER, onlyReplies(family))
-    try {
-      c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-    } catch {
-      c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER)
+    for (const [forced, allowed] of [[SO_RCVBUFFORCE, SO_RCVBUF], [SO_SNDBUFFORCE, SO_SNDBUF]] as const) {
+      try {
+        c.setsockopt(fd, SOL_SOCKET, forced, BUFFER_SIZE)
+      } catch {
+        c.setsockopt(fd, SOL_SOCKET, allowed, BUFFER_SIZE)
+      }
     }
   } catch (error) {
     c.close(fd)
