@@ -79,10 +79,10 @@ export function roundTrip({ sentAt, sentMs, clockGap }: Packet, arrived: number 
   return rtt >= 0 && Math.abs(gapNow - clockGap) <= CLOCK_STEP_NS ? rtt : performance.now() - sentMs
 }
 
-/** Whether a payload begins with the packet's cookie, as far as both go; and without a whole one, whether it is from the host that was asked. */
+/** Whether a payload begins with the packet's cookie, as far as it fits; and without a whole one, whether it is from the host that was asked. */
 export function isReplyTo(packet: Packet, bytes: Buffer, offset: number, length: number, from: Buffer): boolean {
-  if (!isQuoteOf(packet, bytes, offset, length)) return false
   const { to, payloadSize } = packet
+  if (length < Math.min(COOKIE, payloadSize) || !isQuoteOf(packet, bytes, offset, length)) return false
   return payloadSize >= COOKIE || (to.length === 16 ? same(to, 4, from, 4, 4) : same(to, 8, from, 8, 16))
 }
 
