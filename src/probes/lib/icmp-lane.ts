@@ -53,12 +53,15 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
     },
   })
 
-  const receive = () => {
+  /** Reads what had arrived by the time that it gives back, of `performance.now()`. */
+  const receive = (): number => {
+    const began = performance.now()
     const measure = () => socket.realtimeNs() - performance.now() * 1e6
     const gap = measure()
     // Measured once more when it has moved: something may have come between the two clocks.
     clockGap = Math.abs(gap - clockGap) > CLOCK_STEP_NS ? measure() : gap
     socket.receive()
+    return began
   }
 
   /** Sends the next packet of a run; false when the socket takes no more now. */
@@ -92,7 +95,8 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
     clearImmediate(immediate)
     clearTimeout(timer)
     immediate = timer = undefined
-    receive()
+    // Judged by the time of the last look: what came after it, when the process was held up in between, lies there unread.
+    let now = receive()
 
     const began = performance.now()
     let burst = 0
