@@ -27,6 +27,7 @@ export interface Refusal {
 }
 
 export interface EchoOutcome {
+  /** Packets of which it is known what came of them: silence counts when this machine would have heard the reply. */
   readonly sent: number
   /** Round-trip times in ms of the packets that were answered in time, in the order of their sending. */
   readonly rtts: readonly number[]
@@ -38,7 +39,7 @@ export interface EchoOutcome {
   readonly refusal: Refusal | undefined
   /** Why a packet could not be sent from here: an errno error, or a ProbeFailure of layer prober. */
   readonly unsent: Error | undefined
-  /** This machine threw packets away while it ran: what was not answered proves nothing. */
+  /** This machine threw packets away while it ran: what was not answered proves nothing, and is not among `sent`. */
   readonly overflowed: boolean
   /** Some echo request, whoever's, has been answered by now: silence means something. */
   readonly proven: boolean

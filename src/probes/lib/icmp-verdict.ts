@@ -17,8 +17,8 @@ export function silenceOf({ sent, refusal, unsent, overflowed, proven }: EchoOut
   if (refusal && isRejectedHere(refusal, ip)) return new ProbeFailure('prober_denied', `a firewall of this machine (${refusal.from}) rejects the echo requests to ${ip}: ${refusal.says}`)
   if (refusal) return new ProbeFailure(REFUSAL_CODES[refusal.kind], `${refusal.from ?? 'somebody'} says of ${ip}: ${refusal.says}`)
   if (unsent) return cannotSend(unsent, ip, payloadSize)
-  if (sent === 0) return new ProbeFailure('prober_no_memory', `the socket took no packet to ${ip}: its send buffer is full, raise net.core.wmem_max`)
   if (overflowed) return new ProbeFailure('prober_no_memory', 'the receive buffer of the ICMP socket overflowed: raise net.core.rmem_max')
+  if (sent === 0) return new ProbeFailure('prober_no_memory', `the socket took no packet to ${ip}: its send buffer is full, raise net.core.wmem_max`)
   if (!proven) return new ProbeFailure('ping_self_test', `no reply from ${ip}, and none from this machine to itself`)
   const packets = `${sent} ${sent === 1 ? 'echo request' : 'echo requests'} to ${ip} with ${payloadSize} bytes`
   return new ProbeFailure('network_timeout', [
