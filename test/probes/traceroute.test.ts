@@ -30,9 +30,9 @@ describe('traceroute: the probe', () => {
     const waiting = { protocol: 'udp', maxHops: 1, queries: 1, hopTimeoutMs: 1_000, signal: new AbortController().signal, deadline: performance.now() + 5_000 } as const
     const others = await Promise.all([openTrace(LOCAL, waiting), openTrace(LOCAL, waiting)])
     try {
-      const result = await probeOnce(traceroute, { target: '127.0.0.1', timeout: '200ms' })
+      const result = await probeOnce(traceroute, { target: '127.0.0.1', timeout: '1s' })
       expect(result).toMatchObject({ status: 'unknown', failure: { layer: 'prober', reason: 'overloaded', code: 'traceroute_no_time' } })
-      expect(result.ms).toBeLessThan(200)
+      expect(result.ms).toBeLessThan(1_000)
 
       const stop = new AbortController()
       const stopped = probeOnce(traceroute, { target: '127.0.0.1' }, stop.signal)
