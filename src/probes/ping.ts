@@ -26,7 +26,7 @@ const options = z.strictObject({
   ttl: z.int().min(1).max(255).default(64).describe('how many hops a packet may take'),
   ip_protocol: dialFields.ip_protocol,
   addresses: z.enum(['first', 'any', 'all', 'each']).default('any')
-    .describe('of several addresses: only the first, one after the other until one answers, every one must answer, or each is a target of its own'),
+    .describe('of several addresses: only the first, any that answers (the others once the first is silent), every one must answer, or each is a target of its own'),
 }).superRefine(({ count, packet_interval }, context) => {
   if ((count - 1) * packet_interval <= LONGEST_SENDING_MS) return
   context.addIssue({ code: 'custom', path: ['packet_interval'], message: 'expected all packets to be sent within 10m: lower count or packet_interval', input: packet_interval })
@@ -120,22 +120,18 @@ function fromQuery(query: URLSearchParams): Record<string, unknown> {
   return read
 }
 
-/** One after the other, as long as there is time for the replies of another one. */
-async function untilOneAnswers(options: Options, probe: Context, addresses: readonly Address[]): Promise<Tried[]> {
-  const tried: Tried[] = []
-  for (const address of addresses) {
-    if (tried.length > 0 && probe.deadline - performance.now() < options.packet_timeout) break
-    const [one] = await pingAll(options, probe, [address])
-    if (one) tried.push(one)
-    if (!one?.error) break
-  }
-  return tried
+/** The first alone; when it is silent, all others at the same time, for which half of the time is kept: a live one must not be left out. */
+async function untilOneAnswers(options: Options, probe: Context, [first, ...others]: readonly [Address, ...Address[]]): Promise<Tried[]> {
+  const left = probe.deadline - performance.now()
+  const tried = await pingAll(options, probe, [first], others.length > 0 ? probe.deadline - left / 2 : probe.deadline)
+  if (others.length === 0 || tried.some(({ error }) => error === undefined)) return tried
+  return [...tried, ...await pingAll(options, probe, others)]
 }
 
 /** All of them at the same time. */
-async function pingAll(options: Options, probe: Context, addresses: readonly Address[]): Promise<Tried[]> {
+async function pingAll(options: Options, probe: Context, addresses: readonly Address[], deadline = probe.deadline): Promise<Tried[]> {
   const { echoerFor } = await loadEngine()
-  const endAt = probe.deadline - Math.min(MARGIN_MS, (probe.deadline - performance.now()) / 20)
+  const endAt = deadline - Math.min(MARGIN_MS, (deadline - performance.now()) / 20)
   const { count, packet_interval: intervalMs, packet_timeout: timeoutMs, payload_size: payloadSize, dont_fragment: dontFragment, ttl } = options
   const echoers = await probe.phase('setup', () => Promise.all(addresses.map(({ family }) => echoerFor(family, dontFragment, endAt).catch(asError))))
   let over = false

@@ -40,7 +40,7 @@ beforeAll(async () => {
   r1.run('ip', 'link', 'set', 'e1', 'mtu', '1280')
   r2.run('ip', 'link', 'set', 'e0', 'mtu', '1280')
   r2.nft('forward',
-    'ip daddr 10.9.4.11 drop', 'ip6 daddr fd09:4::11 drop',
+    'ip daddr 10.9.4.11 drop', 'ip daddr 10.9.4.60-10.9.4.63 drop', 'ip6 daddr fd09:4::11 drop',
     'ip daddr 10.9.4.12 numgen inc mod 3 == 0 drop', 'ip daddr 10.9.4.13 numgen inc mod 3 == 0 drop',
     'ip daddr 10.9.4.14 reject with icmp type admin-prohibited', 'ip6 daddr fd09:4::14 reject with icmpv6 type admin-prohibited',
     'ip daddr 10.9.4.15 reject with icmp type host-unreachable',
@@ -49,7 +49,7 @@ beforeAll(async () => {
   // The error that names the MTU is lost on its way: of the datagram that it quotes, 10.9.4.21 was the destination.
   r1.nft('output', 'icmp type destination-unreachable @th,192,32 0x0a090415 drop')
   a.nft('output', 'ip daddr 10.9.4.30 drop', 'ip daddr 10.9.4.32 reject with icmp type admin-prohibited', 'ip6 daddr fd09:4::32 reject')
-  a.hosts({ 'one-is-dead': ['10.9.4.11', '10.9.4.40'], 'both-live': ['10.9.4.40', 'fd09:4::40'], 'v6-first': ['fd09:4::11', 'fd09:4::41'] })
+  a.hosts({ 'one-is-dead': ['10.9.4.11', '10.9.4.40'], 'first-is-dead': ['10.9.4.11', '10.9.4.40'], 'most-are-dead': ['10.9.4.60', '10.9.4.61', '10.9.4.62', '10.9.4.63', '10.9.4.64'], 'both-live': ['10.9.4.40', 'fd09:4::40'], 'v6-first': ['fd09:4::11', 'fd09:4::41'] })
 
   const everyFault = (user: keyof typeof LOSSY) => check(user, [
     '10.9.4.2', '[fd09:4::2]', '10.9.4.3?payload_size=0', '10.9.4.4?payload_size=3', '10.9.4.5?payload_size=20000', '[fd09:4::5]?payload_size=20000',
@@ -60,7 +60,7 @@ beforeAll(async () => {
   ])
   const [root, locked, ...names] = await Promise.all([
     everyFault('root'), everyFault('locked'),
-    check('root', ['one-is-dead?count=1', 'both-live?count=1&addresses=all', 'v6-first?count=1']),
+    check('root', ['one-is-dead?count=1', 'both-live?count=1&addresses=all', 'v6-first?count=1', 'most-are-dead', 'first-is-dead?packet_timeout=4500ms']),
     check('root', ['one-is-dead?count=1&addresses=all']),
     check('root', ['one-is-dead?count=1&addresses=first']),
   ])
@@ -184,16 +184,22 @@ describe('ping of a name with several addresses', () => {
     expect(gaugesOf(rounds.names[2])('probe_ip_protocol')).toBe(6)
   })
 
+  it('finds the one that answers among many, and when the first is waited for so long that no time would be left', () => {
+    expect(rounds.names[3]).toMatchObject({ status: 'ok' })
+    expect(addressesOf(rounds.names[3])['ok']).toBe(1)
+    expect(rounds.names[4]).toMatchObject({ status: 'ok' })
+  })
+
   it('has every address answer with addresses: all', () => {
     expect(rounds.names[1]).toMatchObject({ status: 'ok' })
     expect(addressesOf(rounds.names[1])).toEqual({ ok: 2, failed: 0, untried: 0 })
     expect(gaugesOf(rounds.names[1])('probe_icmp_packets_received')).toBe(2)
-    expect(rounds.names[3]).toMatchObject({ status: 'failed', failure: { code: 'network_timeout', message: expect.stringMatching(/1 of the 2 addresses of one-is-dead answer; .*10\.9\.4\.11/) } })
-    expect(addressesOf(rounds.names[3])).toEqual({ ok: 1, failed: 1, untried: 0 })
+    expect(rounds.names[5]).toMatchObject({ status: 'failed', failure: { code: 'network_timeout', message: expect.stringMatching(/1 of the 2 addresses of one-is-dead answer; .*10\.9\.4\.11/) } })
+    expect(addressesOf(rounds.names[5])).toEqual({ ok: 1, failed: 1, untried: 0 })
   })
 
   it('asks one address only with addresses: first', () => {
-    expect(rounds.names[4]).toMatchObject({ status: 'failed', failure: { code: 'network_timeout' } })
+    expect(rounds.names[6]).toMatchObject({ status: 'failed', failure: { code: 'network_timeout' } })
   })
 })
 
