@@ -77,8 +77,11 @@ export function createLane(open: (listener: EchoListener) => EchoSocket): Echoer
     packets.set(sequence, packet)
     run.awaited++
     const done = attempt(socket, packet)
-    if (done === true) run.packets.push(packet)
-    else {
+    if (done === true) {
+      run.packets.push(packet)
+      // It could leave later, so that nothing kept it from being answered.
+      if (run.unsent && isPassing(run.unsent)) run.unsent = undefined
+    } else {
       packets.delete(sequence)
       // A firewall of ours that rejects a packet has done so before the send returns.
       if (packet.state === 'awaited') run.awaited--
