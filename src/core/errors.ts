@@ -68,5 +68,10 @@ function layerCode(layer: Layer, reason: 'timeout' | 'reset'): string {
 
 /** Whether any interface but loopback is up: without one, "unreachable" says nothing about a target. */
 function hasNetwork(): boolean {
-  return Object.values(networkInterfaces()).some((addresses) => addresses?.some((address) => !address.internal))
+  try {
+    return Object.values(networkInterfaces()).some((addresses) => addresses?.some((address) => !address.internal))
+  } catch {
+    // It takes a file descriptor to ask. Without an answer nobody is accused.
+    return false
+  }
 }
