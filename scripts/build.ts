@@ -53,7 +53,7 @@ function packageOf(module: string): string[] {
 function license(folder: string): string {
   // safe: npm has installed it, so the manifest has these
   const { name, version, license: terms } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name: string, version: string, license?: string }
-  const [file] = globSync('{LICENSE,LICENCE,license,licence}*', { cwd: folder })
+  const [file] = globSync('{LICENSE,LICENCE,License,Licence,license,licence}*', { cwd: folder })
   const text = file === undefined ? `Licence: ${terms ?? 'not stated'}\n` : readFileSync(join(folder, file), 'utf8')
   return `${name} ${version}\n${'-'.repeat(40)}\n${text}\n`
 }
