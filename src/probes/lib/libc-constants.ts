@@ -9,13 +9,11 @@ export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 
 export const IPPROTO_ICMP = 1
-export const IPPROTO_TCP = 6
 export const IPPROTO_UDP = 17
 export const IPPROTO_ICMPV6 = 58
 
 export const SOL_SOCKET = 1
 export const SO_ERROR = 4
-export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
@@ -37,11 +35,8 @@ export const SOL_IPV6 = 41
 export const IPV6_UNICAST_HOPS = 16
 export const IPV6_MTU_DISCOVER = 23
 export const IPV6_RECVERR = 25
-export const IPV6_V6ONLY = 26
 export const IPV6_RECVHOPLIMIT = 51
 export const IPV6_HOPLIMIT = 52
-export const IPV6_PMTUDISC_DONT = 0
-export const IPV6_PMTUDISC_PROBE = 3
 
 export const SOL_RAW = 255
 export const ICMP_FILTER = 1
@@ -54,7 +49,6 @@ export const MSG_ERRQUEUE = 0x2000
 export const MSG_NOSIGNAL = 0x4000
 
 /** ee_origin of struct sock_extended_err: who found the error. */
-export const SO_EE_ORIGIN_LOCAL = 1
 export const SO_EE_ORIGIN_ICMP = 2
 export const SO_EE_ORIGIN_ICMP6 = 3
 
