@@ -18,8 +18,10 @@ interface Kind {
   /** Names as the kernel keeps them: 15 characters. */
   readonly processes: RegExp
   readonly ports: readonly number[]
-  /** Ports of such a process where it speaks something else. */
-  readonly otherPorts?: readonly number[]
+  /** Whether such a process speaks something else on this port, given all ports of processes of this kind. */
+  readonly other?: (port: number, ports: ReadonlySet<number>) => boolean
+  /** It may pass connections on to a server of any kind: a well-known port of another kind says more than its name. */
+  readonly forwards?: true
   readonly target: (address: string) => string
   readonly options: Readonly<Record<string, unknown>>
 }
@@ -29,17 +31,24 @@ const COMMON = { every: '60s', mode: 'read-only' } as const
 
 /** A port is only taken for what its process or its well-known number says: an unknown port is never contacted. */
 const KINDS: readonly Kind[] = [
-  { name: 'local-redis', type: 'redis', processes: /^(redis|valkey|keydb)-server$/, ports: [6379], target: (address) => address, options: {} },
+  {
+    name: 'local-redis', type: 'redis', processes: /^(redis|valkey|keydb)-server$/, ports: [6379], target: (address) => address, options: {},
+    // The bus of a cluster stands 10,000 above the port of its node; a Sentinel is the same program, but no Redis.
+    other: (port, ports) => ports.has(port - 10_000) || port === 26_379,
+  },
   { name: 'local-memcached', type: 'memcached', processes: /^memcached$/, ports: [11211], target: (address) => address, options: {} },
   // Listed and never contacted: without a login even a connection does harm. The other ports are the X protocol's and Galera's.
-  { name: 'local-mysql', type: 'mysql', processes: /^(mysqld|mariadbd)$/, ports: [3306], otherPorts: [33_060, 4567, 4568], target: (address) => address, options: { login: false } },
+  { name: 'local-mysql', type: 'mysql', processes: /^(mysqld|mariadbd)$/, ports: [3306], target: (address) => address, options: { login: false }, other: (port) => [33_060, 4567, 4568].includes(port) },
   {
     name: 'local-http', type: 'http',
-    processes: /^(nginx|apache2|httpd|caddy|lighttpd|haproxy|traefik|prometheus|alertmanager|grafana|grafana-server|node_exporter|blackbox_export)$/,
+    processes: /^(nginx|apache2|httpd|caddy|lighttpd|traefik|prometheus|alertmanager|grafana|grafana-server|node_exporter|blackbox_export)$/,
     ports: [80, 8000, 8080, 8081],
     target: (address) => `http://${address}/`,
     // What answers at all is taken for well, but for an error of its own.
     options: { status: ['1xx', '2xx', '3xx', '4xx'], follow_redirects: false },
+    // Where TLS is spoken, some hang up on a plain request; Alertmanager gossips on 9094.
+    other: (port) => [443, 8443, 9094].includes(port),
+    forwards: true,
   },
 ]
 
@@ -60,7 +69,7 @@ export function discoverLocal({ listeners, mounts, certificates, ownUrl }: Shown
   const entries: FoundEntry[] = [{ ...COMMON, name: 'resolv-conf', type: 'dns', query: 'localhost.', record: 'A', rcode: 'any', min_answers: 0 }]
   for (const kind of KINDS) {
     const found = listeners
-      .filter((listener) => kindOf(listener) === kind)
+      .filter((listener) => kindOf(listener, listeners) === kind)
       .map(({ host, port }) => kind.target(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`))
       .filter((target) => ownUrl === undefined || new URL(ownUrl).host !== new URL(target.includes('://') ? target : `tcp://${target}`).host)
     if (found.length > 0) entries.push({ ...COMMON, ...kind.options, name: kind.name, type: kind.type, targets: found.slice(0, MOST_LISTENERS) })
@@ -73,11 +82,16 @@ export function discoverLocal({ listeners, mounts, certificates, ownUrl }: Shown
 }
 
 /** By its process first; a forwarder such as docker-proxy is told by its port, a PostgreSQL never is. */
-function kindOf({ port, process }: Listener): Kind | undefined {
-  if (process !== undefined && process.startsWith('postgres')) return undefined
-  const kind = KINDS.find(({ processes }) => process !== undefined && processes.test(process))
-  if (kind) return kind.otherPorts?.includes(port) ? undefined : kind
-  return KINDS.find(({ ports }) => ports.includes(port))
+function kindOf({ port, process }: Listener, listeners: readonly Listener[]): Kind | undefined {
+  if (process?.startsWith('postgres')) return undefined
+  const byPort = KINDS.find(({ ports }) => ports.includes(port))
+  const kind = KINDS.find((one) => isOf(one, process))
+  if (!kind || (kind.forwards && byPort)) return byPort
+  return kind.other?.(port, new Set(listeners.filter((one) => isOf(kind, one.process)).map((one) => one.port))) ? undefined : kind
+}
+
+function isOf({ processes }: Kind, process: string | undefined): boolean {
+  return process !== undefined && processes.test(process)
 }
 
 const LISTEN = '0A'
@@ -119,10 +133,16 @@ function processesOf(proc: string, inodes: ReadonlySet<string>): Map<string, str
   for (const pid of list(proc).filter((name) => /^\d+$/.test(name))) {
     for (const fd of list(`${proc}/${pid}/fd`)) {
       const inode = /^socket:\[(\d+)\]$/.exec(link(`${proc}/${pid}/fd/${fd}`))?.[1]
-      if (inode !== undefined && inodes.has(inode)) owners.set(inode, read(`${proc}/${pid}/comm`).trim())
+      if (inode !== undefined && inodes.has(inode)) owners.set(inode, nameOf(`${proc}/${pid}`))
     }
   }
   return owners
+}
+
+/** As the kernel keeps it; a Sentinel, which is a redis-server to the kernel, says what it is in its title. */
+function nameOf(directory: string): string {
+  const name = read(`${directory}/comm`).trim()
+  return name.endsWith('-server') && read(`${directory}/cmdline`).includes('[sentinel]') ? 'redis-sentinel' : name
 }
 
 /** Options for the certificates of a node that kubeadm has set up; undefined on any other machine. */

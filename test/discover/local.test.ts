@@ -26,6 +26,13 @@ describe('what is probed without a config', () => {
     ['a Redis on a port of its own', listener(7000, 'redis-server'), 'local-redis'],
     ['a well-known port of another user', listener(6379), 'local-redis'],
     ['a well-known port behind a forwarder', listener(8080, 'docker-proxy'), 'local-http'],
+    ['a Sentinel that runs as redis-server', listener(26_379, 'redis-server'), undefined],
+    ['the gossip of an Alertmanager', listener(9094, 'alertmanager'), undefined],
+    ['a web server where TLS is spoken', listener(443, 'nginx'), undefined],
+    ['a web server on a port of its own', listener(3000, 'nginx'), 'local-http'],
+    ['a web server that forwards a MySQL', listener(3306, 'nginx'), 'local-mysql'],
+    ['a proxy that may forward anything', listener(5000, 'haproxy'), undefined],
+    ['a proxy of web pages', listener(80, 'haproxy'), 'local-http'],
     ['an unknown port', listener(4444), undefined],
     ['an unknown server', listener(4444, 'java'), undefined],
     ['a MySQL', listener(3306, 'mysqld'), 'local-mysql'],
@@ -35,6 +42,11 @@ describe('what is probed without a config', () => {
     ['a PostgreSQL where a web server would be', listener(8080, 'postgres'), undefined],
   ])('%s', (_what, one, name) => {
     expect(found([one]).map((entry) => entry.name)).toEqual(name === undefined ? [] : [name])
+  })
+
+  it('does not take the bus of a Redis Cluster for a server', () => {
+    const nodes = [listener(6379, 'redis-server'), listener(7001, 'redis-server'), listener(16_379, 'redis-server'), listener(17_001, 'redis-server')]
+    expect(found(nodes)).toMatchObject([{ name: 'local-redis', targets: ['127.0.0.1:6379', '127.0.0.1:7001'] }])
   })
 
   it('lists a MySQL without contacting it: its account is not known', () => {
@@ -78,9 +90,13 @@ describe('/proc', () => {
     writeFileSync(join(proc, 'self', 'mountinfo'), '22 1 254:0 / / rw - ext4 /dev/vda rw\n36 22 0:40 / /my\\040data rw - ceph mon:/ rw\n')
     writeFileSync(join(proc, '42', 'comm'), 'redis-server\n')
     symlinkSync('socket:[1001]', join(proc, '42', 'fd', '5'))
+    mkdirSync(join(proc, '43', 'fd'), { recursive: true })
+    writeFileSync(join(proc, '43', 'comm'), 'redis-server\n')
+    writeFileSync(join(proc, '43', 'cmdline'), 'redis-server *:27000 [sentinel]\0\0')
+    symlinkSync('socket:[1008]', join(proc, '43', 'fd', '6'))
     const head = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
     const row = (local: string, state: string, inode: number) => `   0: ${local} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1\n`
-    writeFileSync(join(proc, 'net', 'tcp'), head + row('0100007F:18EB', '0A', 1001) + row('00000000:2BCB', '0A', 1002) + row('0500000A:0050', '0A', 1003) + row('0100007F:1F90', '01', 1004) + row('0300007F:1F91', '0A', 1006))
+    writeFileSync(join(proc, 'net', 'tcp'), head + row('0100007F:18EB', '0A', 1001) + row('00000000:2BCB', '0A', 1002) + row('0500000A:0050', '0A', 1003) + row('0100007F:1F90', '01', 1004) + row('0300007F:1F91', '0A', 1006) + row('0100007F:6978', '0A', 1008))
     writeFileSync(join(proc, 'net', 'tcp6'), head + row('00000000000000000000000000000000:2BCB', '0A', 1005) + row('00000000000000000000000001000000:1F92', '0A', 1007))
   })
   afterAll(() => { rmSync(proc, { recursive: true }) })
@@ -91,6 +107,7 @@ describe('/proc', () => {
       { host: '127.0.0.3', port: 8081, process: undefined },
       { host: '::1', port: 8082, process: undefined },
       { host: '127.0.0.1', port: 11_211, process: undefined },
+      { host: '127.0.0.1', port: 27_000, process: 'redis-sentinel' },
     ])
   })
 
