@@ -29,7 +29,7 @@ it('the web-config in the documentation is valid but for the files that it names
   expect([...issues, ...certificateIssues].filter((issue) => !/expected a readable file|ENOENT|cannot be read/.test(issue))).toEqual([])
 })
 
-it.each(['README.md', 'README.zh-CN.md', 'docs/web-config.md', 'docs/decisions.md'])('%s links to nothing that is not there', (file) => {
+it.each(['AGENTS.md', 'README.md', 'README.zh-CN.md', 'docs/benchmark.md', 'docs/decisions.md', 'docs/mysql.md', 'docs/web-config.md'])('%s links to nothing that is not there', (file) => {
   const links = [...readFileSync(join(root, file), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path]) => path!)
   for (const link of links) expect(() => readFileSync(join(root, file, '..', link)), link).not.toThrow()
 })
