@@ -4,7 +4,7 @@ import { parsePath, type PathTarget } from './path-target.ts'
 
 /** An absolute path, `host:port`, or a host alone, whose port the protocol names. */
 export function certTarget() {
-  const shape = 'host:port of an endpoint (the port may be left out), or the absolute path of a file or directory, without . and ..'
+  const shape = 'host:port of an endpoint (the port may be left out), or the absolute path, without . and .., of a file or directory'
   return z.string().transform((text, context): PathTarget | Endpoint | Host => {
     const path = parsePath(text)
     if (path) return path
