@@ -75,7 +75,7 @@ describe('the prober\'s own metrics', () => {
     const documented = Object.values(OWN).map(({ name, help, kind }) => ({ name, help, kind }))
     const ours = registered.filter(({ name }) => name.startsWith('curlew_'))
     expect(ours.map(({ name, help }) => ({ name, help }))).toEqual(documented.map(({ name, help }) => ({ name, help })))
-    expect(registered.filter((metric) => !ours.includes(metric)).map(({ name }) => name)).toEqual([...PROCESS_METRICS])
+    expect(registered.filter((metric) => !ours.includes(metric)).map(({ name }) => name).toSorted()).toEqual(PROCESS_METRICS.toSorted())
   })
 })
 
