@@ -91,7 +91,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     if (expired) explained = timedOut(layer, job.timeoutMs, job.codes)
     else if (options.signal.aborted) explained = byCode('prober_aborted', 'the run was stopped', layer, job.codes)
     else explained = explain(error, layer, job.codes)
-    if (job.discovered && explained.failure.reason === 'denied') {
+    if (job.discovered && explained.failure.reason === 'denied' && explained.failure.layer !== 'prober') {
       explained = byCode(explained.failure.layer === 'auth' ? 'prober_no_credentials' : 'prober_denied', explained.failure.message, layer, job.codes)
     }
     if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, error)

@@ -82,6 +82,8 @@ describe('guilty only when proven', () => {
     expect(await runJob(job(run, { codes, discovered: true }), base)).toMatchObject({ status: 'unknown', failure: { reason: 'denied', code: 'prober_no_credentials' } })
     const file = { demo_denied: { layer: 'request', reason: 'denied', en: 'x.', zh: '是。' } } as const
     expect(await runJob(job(run, { codes: file, discovered: true }), base)).toMatchObject({ status: 'unknown', failure: { reason: 'denied', code: 'prober_denied' } })
+    const own = async () => { throw new ProbeFailure('prober_no_credentials', 'not contacted') }
+    expect(await runJob(job(own, { discovered: true }), base)).toMatchObject({ status: 'unknown', failure: { reason: 'denied', code: 'prober_no_credentials' } })
   })
 })
 
