@@ -26,6 +26,7 @@ table { border-collapse: collapse; width: 100% }
 caption { text-align: start; padding: .25rem 0 }
 th, td { border-bottom: 1px solid var(--edge); padding: .35rem .6rem; text-align: start; vertical-align: top }
 td { overflow-wrap: anywhere; min-width: 5rem }
+.target { min-width: 11rem }
 .note { display: block; font-size: .85rem }
 .failed { color: var(--failed) } .unknown { color: var(--unknown) } .ok { color: var(--ok) } .none { color: var(--none) }
 [aria-current] { font-weight: bold }
@@ -139,7 +140,7 @@ function row(state: JobState, language: Language, words: PageWords, now: number)
   return [
     `<tr><td class="${status}"><strong><span aria-hidden="true">${MARKS[status]}</span> ${words.status[status]}</strong>${note === '' ? '' : `<span class="note">${note}</span>`}</td>`,
     `<th scope="row"><a href="/api/v1/probes/${escapeHtml(job.id)}">${escapeHtml(job.name)}</a><span class="note">${escapeHtml(job.type)}</span></th>`,
-    `<td>${escapeHtml(job.target)}</td>`,
+    `<td class="target">${escapeHtml(job.target)}</td>`,
     `<td>${failure ? `${failure.layer} / ${failure.reason}` : ''}</td>`,
     `<td>${sentence ? escapeHtml(sentence) : ''}${detail ? `<span class="note">${escapeHtml(detail)}</span>` : ''}</td>`,
     `<td>${last ? `${timeTag(state.since)}<span class="note">${words.ago(span(now - state.since))}</span>` : ''}</td>`,
