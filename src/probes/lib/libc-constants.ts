@@ -14,6 +14,7 @@ export const IPPROTO_ICMPV6 = 58
 
 export const SOL_SOCKET = 1
 export const SO_ERROR = 4
+export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
