@@ -1,88 +1,127 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Case } from './cases.ts'
 import { cpuSeconds } from './cpu.ts'
-import { startCurlew, sumOf, type Curlew } from './curlew.ts'
-import { BLACKBOX, startBlackbox, type Blackbox } from './peers.ts'
+import { lostRuns, startCurlew, WITH_BARE_PROBES, type Curlew, type Launcher } from './curlew.ts'
 import type { Options } from './options.ts'
-import { median } from './stats.ts'
+import type { Contender } from './peers.ts'
+import { sumOf } from './scraping.ts'
 
-const TARGETS = 1_000
-const PER_SECOND = 500
-/** How often the 1,000 targets are scraped in the share of a scrape that one probe bears. */
+/** How often all targets are scraped, in the share of a scrape that one probe bears. */
 const SCRAPE_EVERY_S = 15
-/** After a pause: until what has piled up is done, and caches are warm again. */
+/** Before each turn: until what has piled up is done, and caches are warm again. */
 const SETTLE_MS = 2_500
-/** Before the first turn: until everything has run a few times and is compiled. */
-const WARM_UP_MS = 8_000
+/** Before the first turn: until everything has run so often that it is compiled. */
+const WARM_UP_MS = 30_000
 
-/** CPU per probe in microseconds, one number for each round. */
+/** CPU of one who probes: microseconds per probe, one number for each round. */
+export interface Measured {
+  readonly name: string
+  readonly micros: readonly number[]
+  /** Probes in all rounds, and those that were lost although the target answers. */
+  readonly probes: number
+  readonly lost: number
+}
+
 export interface Cost {
   readonly name: string
   readonly aim: number | undefined
-  readonly curlew: readonly number[]
-  /** With the share that one probe has in a scrape of all targets every 15 s. */
-  readonly scraped: readonly number[]
-  readonly peer: { readonly name: string, readonly micros: readonly number[] } | undefined
+  readonly curlew: Measured
+  /** As `curlew`, with the share that one probe has in a scrape of all targets every 15 s. */
+  readonly scraped: Measured
+  readonly peer: Measured | undefined
+  /** Curlew without the library of this name. */
+  readonly bare: Measured | undefined
 }
 
-/** Measures one case: Curlew and blackbox_exporter take turns, each probes 1,000 targets at a steady 500 a second. */
-export async function compare(launcher: string, { name, aim, start }: Case, withPeer: boolean, { rounds, seconds }: Options): Promise<Cost> {
-  const load = await start(TARGETS)
-  const curlew = await startCurlew(launcher, [{ name: 'bench', every: `${TARGETS / PER_SECOND}s`, timeout: '1500ms', ...load.entry, targets: load.targets }])
-  const blackbox = withPeer && load.module ? await startBlackbox(load.module, load.targets, PER_SECOND) : undefined
+/** Measures one case: those who probe take turns, at the same steady rate. */
+export async function compare(launcher: Launcher, test: Case, withPeer: boolean, { rounds, seconds, warmUp }: Options): Promise<Cost> {
+  const { perSecond, targets } = test
+  const pace = { every: `${targets / perSecond}s`, timeout: `${Math.min(1_500, targets / perSecond * 900)}ms` }
+  const load = await test.start(targets)
+  const running: Contender[] = []
+  const started = async <T extends Contender>(contender: Promise<T>) => {
+    const it = await contender
+    running.push(it)
+    return it
+  }
   try {
-    const own: number[] = []
-    const scraped: number[] = []
-    const theirs: number[] = []
-    await sleep(WARM_UP_MS)
+    const curlew = await started(startCurlew(launcher, { ...load.entry, ...pace }))
+    const bare = test.library !== undefined && load.bare ? await started(startCurlew(WITH_BARE_PROBES, { ...load.bare, ...pace })) : undefined
+    const peer = withPeer && test.peer && load.startPeer ? { name: test.peer.name, contender: await started(load.startPeer(perSecond)) } : undefined
+    await sleep(warmUp ? WARM_UP_MS : SETTLE_MS)
+    for (const contender of running) await contender.halt()
+
+    const [own, scraped, theirs, without]: Turn[][] = [[], [], [], []]
     for (let round = 0; round < rounds; round++) {
-      curlew.resume()
-      await sleep(SETTLE_MS)
-      const { probe, scrape } = await turnOfCurlew(curlew, seconds)
-      own.push(probe)
-      scraped.push(probe + scrape / (PER_SECOND * SCRAPE_EVERY_S))
-      curlew.pause()
-      if (blackbox) theirs.push(await turnOfBlackbox(blackbox, seconds))
+      await inTurn(curlew, async () => {
+        const { probe, scrape } = await turnOfCurlew(curlew, seconds)
+        own?.push(probe)
+        scraped?.push({ ...probe, micros: probe.micros + scrape / (perSecond * SCRAPE_EVERY_S) })
+      })
+      if (peer) await inTurn(peer.contender, async () => { theirs?.push(await turn(peer.contender, seconds)) })
+      if (bare) await inTurn(bare, async () => { without?.push((await turnOfCurlew(bare, seconds)).probe) })
     }
-    return { name, aim, curlew: own, scraped, peer: blackbox && { name: BLACKBOX.name, micros: theirs } }
+    return {
+      name: test.name, aim: test.aim,
+      curlew: sum('curlew', own), scraped: sum('curlew', scraped),
+      peer: peer && sum(peer.name, theirs), bare: bare && sum(test.library ?? '', without),
+    }
   } finally {
-    await Promise.all([curlew.stop(), blackbox?.stop(), load.stop()])
+    await Promise.all([...running.map((contender) => contender.stop()), load.stop()])
   }
 }
 
-/** Microseconds of CPU for a probe, and for a scrape. */
-async function turnOfCurlew(curlew: Curlew, seconds: number): Promise<{ readonly probe: number, readonly scrape: number }> {
+interface Turn {
+  readonly micros: number
+  readonly probes: number
+  readonly lost: number
+}
+
+async function inTurn(contender: Contender, work: () => Promise<void>): Promise<void> {
+  await contender.go()
+  await sleep(SETTLE_MS)
+  await work()
+  await contender.halt()
+}
+
+/** Asking how far it is costs Curlew a scrape, which is no part of this: its rate is taken from in between two, the CPU from within. */
+async function turnOfCurlew(curlew: Curlew, seconds: number): Promise<{ readonly probe: Turn, readonly scrape: number }> {
   const before = await curlew.scrape()
   await sleep(200)
   const [began, used] = [performance.now(), cpuSeconds(curlew.pid)]
   await sleep(seconds * 1000)
   const [ended, usedThen] = [performance.now(), cpuSeconds(curlew.pid)]
   const after = await curlew.scrape()
-  const [asked, usedAfter] = [performance.now(), cpuSeconds(curlew.pid)]
+  const [scraped, usedAfter] = [performance.now(), cpuSeconds(curlew.pid)]
 
-  const bad = sumOf(after.text, /^probe_runs_total\{.*result="(?:failed|unknown)"/) - sumOf(before.text, /^probe_runs_total\{.*result="(?:failed|unknown)"/)
-  if (bad > 0) throw new Error(`${bad} runs did not end well: ${/^probe_failure_info.*$/m.exec(after.text)?.[0] ?? 'unknown ones'}`)
   const runs = sumOf(after.text, /^probe_runs_total\{/) - sumOf(before.text, /^probe_runs_total\{/)
-  const perSecond = runs / (after.began - before.began) * 1000
-  const persecondCpu = (usedThen - used) / (ended - began)
+  const lost = lostRuns(after.text) - lostRuns(before.text)
+  if (lost > runs / 100) throw new Error(`Curlew does not find its target well: ${/^probe_failure_info.*$/m.exec(after.text)?.[0] ?? 'its runs are unknown'}`)
+  const probes = runs * (ended - began) / (after.began - before.began)
+  const perMs = (usedThen - used) / (ended - began)
   return {
-    probe: (usedThen - used) * 1e6 / (perSecond * (ended - began) / 1000),
-    // What the probes cost meanwhile is none of its.
-    scrape: (usedAfter - usedThen - persecondCpu * (asked - ended)) * 1e6,
+    probe: { micros: (usedThen - used) * 1e6 / probes, probes: runs, lost },
+    // The probes meanwhile are none of its.
+    scrape: (usedAfter - usedThen - perMs * (scraped - ended)) * 1e6,
   }
 }
 
-async function turnOfBlackbox(blackbox: Blackbox, seconds: number): Promise<number> {
-  await blackbox.go()
-  await sleep(SETTLE_MS)
-  const [done, used] = [await blackbox.probes(), cpuSeconds(blackbox.pid)]
+async function turn(peer: Contender, seconds: number): Promise<Turn> {
+  const asked = performance.now()
+  const before = await peer.progress()
+  const [began, used] = [performance.now(), cpuSeconds(peer.pid)]
   await sleep(seconds * 1000)
-  const [doneThen, usedThen] = [await blackbox.probes(), cpuSeconds(blackbox.pid)]
-  await blackbox.halt()
-  return (usedThen - used) * 1e6 / (doneThen - done)
+  const [ended, usedThen] = [performance.now(), cpuSeconds(peer.pid)]
+  const after = await peer.progress()
+  const probes = (after.done - before.done) * (ended - began) / (ended - asked)
+  return { micros: (usedThen - used) * 1e6 / probes, probes: after.done - before.done, lost: Math.max(0, after.lost - before.lost) }
 }
 
-/** The ratio of the medians. */
-export function ratioOf({ curlew, peer }: Cost): number | undefined {
-  return peer && median(curlew) / median(peer.micros)
+function sum(name: string, turns: readonly Turn[] = []): Measured {
+  return {
+    name,
+    micros: turns.map(({ micros }) => micros),
+    probes: turns.reduce((total, { probes }) => total + probes, 0),
+    lost: turns.reduce((total, { lost }) => total + lost, 0),
+  }
 }

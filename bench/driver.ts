@@ -6,24 +6,24 @@ import { z } from 'zod'
 
 const PACE_MS = 1
 
-const plan = z.object({ port: z.number(), perSecond: z.number(), module: z.string(), targets: z.array(z.string()), gzip: z.boolean() })
+const plan = z.object({ port: z.number(), perSecond: z.number(), module: z.string(), targets: z.array(z.string()) })
   .parse(JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')))
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 const paths = plan.targets.map((target) => `/probe?module=${plan.module}&target=${encodeURIComponent(target)}`)
 const headers = {
   'Accept': 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
   'X-Prometheus-Scrape-Timeout-Seconds': '5',
-  ...(plan.gzip ? { 'Accept-Encoding': 'gzip' } : {}),
+  'Accept-Encoding': 'gzip',
 }
 let asked = 0
 let done = 0
-let failed = 0
+let lost = 0
 let timer: NodeJS.Timeout | undefined
 
 process.on('message', (message) => {
   if (message === 'go') go()
   if (message === 'halt') clearInterval(timer)
-  process.send?.({ done, failed })
+  process.send?.({ done, lost })
 })
 process.on('disconnect', () => process.exit())
 
@@ -41,10 +41,10 @@ function ask(path: string): void {
     response.resume()
     response.on('end', () => {
       done++
-      if (response.statusCode !== 200) failed++
+      if (response.statusCode !== 200) lost++
     })
   }).on('error', () => {
     done++
-    failed++
+    lost++
   })
 }

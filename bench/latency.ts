@@ -1,119 +1,70 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { cpuSeconds } from './cpu.ts'
-import { startCurlew, type Curlew } from './curlew.ts'
-import { quantile } from './stats.ts'
-import { addresses, startTarget, type Delay, type TargetServer } from './targets.ts'
+import { startCurlew, type Curlew, type Launcher } from './curlew.ts'
 import type { Options } from './options.ts'
+import { addresses, startTarget, type Delay, type TargetServer } from './targets.ts'
 
 const RATES = [100, 1_000, 3_000]
-/** Every target runs so often: what a scrape shows are the runs of the last two seconds. */
+/** Every target is probed so often, so that a scrape sees one run of each in so many seconds. */
 const EVERY_S = 2
-/** The config of the comparison with and without scrapes: so many targets, each so often. */
-const SCRAPED = { targets: 10_000, everyS: 10, scrapeEveryS: 5 }
-/** Until every target has run twice. */
-const WARM_UP_MS = 5_000
 
-/** How much more than the server's own delay was measured, in ms. */
+/** What was measured minus what the server knows it took, in ms, for each run that was seen. */
 export interface LatencyError {
   readonly perSecond: number
-  readonly samples: number
-  readonly p50: number
-  readonly p99: number
-  readonly max: number
+  readonly errors: readonly number[]
 }
 
-/** The error of measured latency against a server that knows its delay, at each rate. */
-export async function latencyErrors(launcher: string, { rounds }: Options): Promise<LatencyError[]> {
-  const found: LatencyError[] = []
+/** The entry that probes a server whose delay is known. */
+export function delayedEntry(port: number, targets: number, everySeconds: number): Record<string, unknown> {
+  return {
+    type: 'tcp', send: 'x', expect: 'ok', every: `${everySeconds}s`, timeout: '1500ms',
+    targets: addresses(targets).map((address) => `${address}:${port}`),
+  }
+}
+
+/** The error of measured latency at several rates, while nothing else happens. */
+export async function latencyErrors(launcher: Launcher, { rounds }: Options): Promise<LatencyError[]> {
+  const results: LatencyError[] = []
   for (const perSecond of RATES) {
-    found.push(await withDelays(launcher, perSecond * EVERY_S, EVERY_S, async (curlew, server) => {
+    const server = await startTarget('delay')
+    const curlew = await startCurlew(launcher, delayedEntry(server.port, perSecond * EVERY_S, EVERY_S))
+    try {
+      await sleep(8_000)
       const errors: number[] = []
       for (let round = 0; round < rounds; round++) {
-        await server.delays()
-        await sleep(EVERY_S * 2_000)
-        errors.push(...errorsOf((await curlew.scrape()).text, await server.delays()))
+        const since = Date.now()
+        await sleep((EVERY_S + 0.5) * 1000)
+        errors.push(...await errorsSince(curlew, server, since))
       }
-      return statistics(perSecond, errors)
-    }))
+      results.push({ perSecond, errors })
+    } finally {
+      await curlew.stop()
+      server.stop()
+    }
   }
-  return found
+  return results
 }
 
-/** What a scrape of 10,000 targets costs, and the error of latency with scrapes and without, taking turns. */
-export interface ScrapeCost {
-  readonly cpuMs: number
-  readonly tookMs: number
-  readonly bytes: number
-  readonly without: LatencyError
-  readonly with: LatencyError
-}
-
-/** Measures `ScrapeCost`. */
-export function scrapeCost(launcher: string, { rounds }: Options): Promise<ScrapeCost> {
-  const { targets, everyS, scrapeEveryS } = SCRAPED
-  return withDelays(launcher, targets, everyS, async (curlew, server) => {
-    const errors = { without: [] as number[], with: [] as number[] }
-    const costs: { readonly cpuMs: number, readonly tookMs: number, readonly bytes: number }[] = []
-    for (let round = 0; round < Math.min(rounds, 3); round++) {
-      for (const turn of ['without', 'with'] as const) {
-        await server.delays()
-        for (let second = 0; second < everyS * 1.5; second += scrapeEveryS) {
-          await sleep(scrapeEveryS * 1_000)
-          if (turn === 'with') costs.push(await costOf(curlew))
-        }
-        errors[turn].push(...errorsOf((await curlew.scrape()).text, await server.delays()))
-      }
-    }
-    const perSecond = targets / everyS
-    const middle = (figure: (one: typeof costs[number]) => number) => quantile(costs.map(figure), 0.5)
-    return {
-      cpuMs: middle(({ cpuMs }) => cpuMs), tookMs: middle(({ tookMs }) => tookMs), bytes: middle(({ bytes }) => bytes),
-      without: statistics(perSecond, errors.without), with: statistics(perSecond, errors.with),
-    }
+/** Scrapes, and returns the errors of the runs that began after `since` (Unix time, ms) and had ended when it was asked. */
+export async function errorsSince(curlew: Curlew, server: TargetServer, since: number): Promise<number[]> {
+  const asked = Date.now()
+  const { text } = await curlew.scrape()
+  const delays = Map.groupBy(await server.delays(), ({ address }) => address)
+  const began = new Map<string, number>()
+  const took = new Map<string, number>()
+  for (const line of text.split('\n')) {
+    const [, name, address, value] = /^(probe_last_run_timestamp_seconds|probe_tcp_duration_seconds)\{.*target="([\d.]+):\d+"(?!,phase="(?:resolve|connect)").*\} (\S+)$/.exec(line) ?? []
+    if (address === undefined) continue
+    if (name === 'probe_last_run_timestamp_seconds') began.set(address, Number(value) * 1000)
+    else took.set(address, Number(value) * 1000)
+  }
+  return [...began].flatMap(([address, startedAt]) => {
+    const ms = took.get(address)
+    const delay = ms === undefined ? undefined : nearest(delays.get(address) ?? [], startedAt)
+    return ms === undefined || !delay || startedAt < since || startedAt + ms > asked ? [] : [ms - delay.ms]
   })
 }
 
-/** CPU of one scrape: what the probes of the same time cost, as a second before shows, is none of its. */
-async function costOf(curlew: Curlew): Promise<{ readonly cpuMs: number, readonly tookMs: number, readonly bytes: number }> {
-  const [at, before] = [performance.now(), cpuSeconds(curlew.pid)]
-  await sleep(1_000)
-  const [began, used] = [performance.now(), cpuSeconds(curlew.pid)]
-  const { bytes } = await curlew.scrape()
-  const [ended, after] = [performance.now(), cpuSeconds(curlew.pid)]
-  const tookMs = ended - began
-  return { cpuMs: (after - used) * 1_000 - (used - before) * 1_000 / (began - at) * tookMs, tookMs, bytes }
-}
-
-async function withDelays<T>(launcher: string, targets: number, everyS: number, measure: (curlew: Curlew, server: TargetServer) => Promise<T>): Promise<T> {
-  const server = await startTarget('delay')
-  const probe = { name: 'bench', type: 'tcp', send: 'x', expect: '^ok', every: `${everyS}s`, timeout: '1500ms', targets: addresses(targets).map((address) => `${address}:${server.port}`) }
-  const curlew = await startCurlew(launcher, [probe])
-  try {
-    await sleep(WARM_UP_MS + everyS * 2_000)
-    return await measure(curlew, server)
-  } finally {
-    await curlew.stop()
-    server.stop()
-  }
-}
-
-/** For each target's last run: the time that its request was measured to take, less what the server knows it took. */
-function errorsOf(text: string, delays: readonly Delay[]): number[] {
-  const last = new Map(delays.map((delay) => [delay.address, delay]))
-  const began = samples(text, /^probe_last_run_timestamp_seconds\{.*?target="([\d.]+):\d+".*\} (\S+)$/gm)
-  const took = samples(text, /^probe_tcp_duration_seconds\{.*?target="([\d.]+):\d+".*phase="request".*\} (\S+)$/gm)
-  return [...last.values()].flatMap(({ address, at, ms }) => {
-    const [start, seconds] = [began.get(address), took.get(address)]
-    // The run that the server answered last may not have ended when the scrape was made.
-    if (start === undefined || seconds === undefined || at < start * 1_000 - 1 || at > start * 1_000 + 1_000) return []
-    return [seconds * 1_000 - ms]
-  })
-}
-
-function samples(text: string, pattern: RegExp): Map<string, number> {
-  return new Map(Array.from(text.matchAll(pattern), ([, target = '', value]) => [target, Number(value)]))
-}
-
-function statistics(perSecond: number, errors: readonly number[]): LatencyError {
-  return { perSecond, samples: errors.length, p50: quantile(errors, 0.5), p99: quantile(errors, 0.99), max: quantile(errors, 1) }
+/** The answer that a run of this start got: the one that the server was asked for next. Both clocks are this machine's. */
+function nearest(delays: readonly Delay[], startedAt: number): Delay | undefined {
+  return delays.filter(({ at }) => at >= startedAt - 2).toSorted((a, b) => a.at - b.at)[0]
 }

@@ -2,52 +2,41 @@
 import { CASES } from './cases.ts'
 import { compare } from './compare.ts'
 import { installCurlew } from './curlew.ts'
-import { icmpCost } from './icmp.ts'
-import { latencyErrors, scrapeCost } from './latency.ts'
-import { footprint } from './memory.ts'
+import { latencyErrors } from './latency.ts'
+import { memory, startTimes } from './memory.ts'
 import { insideNamespace } from './namespace.ts'
-import { readOptions, USAGE } from './options.ts'
+import { readOptions, USAGE, type Options } from './options.ts'
 import { BLACKBOX, missing, SMOKEPING } from './peers.ts'
-import { costRow, footprintRow, latencyRow, lossRow, scrapeRow, tableHead, type Row } from './report.ts'
+import { COST_TITLE, costLine, latencyLine, memoryLine, scrapeLine, startLine, type Line } from './report.ts'
+import { scrapeCost } from './scrape.ts'
 
-const PARTS = [...new Set(CASES.map(({ type }) => type)), 'icmp', 'latency', 'scrape', 'memory']
+const PARTS = [...new Set(CASES.map(({ part }) => part)), 'latency', 'scrape', 'memory', 'start']
 
-process.exitCode = insideNamespace() ?? await bench()
+try {
+  const options = readOptions(process.argv.slice(2), PARTS)
+  if (options === 'help') process.stdout.write(`${USAGE}  parts: ${PARTS.join(', ')}\n`)
+  else process.exitCode = insideNamespace() ?? await bench(options)
+} catch (error) {
+  process.stderr.write(`curlew bench: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 2
+}
+// What is still open belongs to processes that are gone.
+process.exit()
 
-async function bench(): Promise<number> {
-  let options: ReturnType<typeof readOptions>
-  try {
-    options = readOptions(process.argv.slice(2), PARTS)
-  } catch (error) {
-    process.stderr.write(`curlew bench: ${error instanceof Error ? error.message : String(error)}\n`)
-    return 2
-  }
-  if (options === 'help') {
-    process.stdout.write(USAGE.replace('%PARTS%', PARTS.join(', ')))
-    return 0
-  }
-  const { json, only } = options
-  const wanted = (part: string) => only.length === 0 || only.includes(part)
-  const print = ({ json: object, text }: Row) => { process.stdout.write(`${json ? JSON.stringify(object) : text}\n`) }
-  const has = (peer: typeof BLACKBOX | typeof SMOKEPING) => {
-    const lacking = missing(peer)
-    if (lacking !== undefined) process.stderr.write(`curlew bench: ${lacking}\n`)
-    return lacking === undefined
-  }
-
+async function bench(options: Options): Promise<number> {
+  const wanted = (part: string) => options.only.length === 0 || options.only.includes(part)
+  const say = (text: string) => { if (!options.json) process.stdout.write(`${text}\n`) }
+  const print = ({ text, json }: Line) => { process.stdout.write(`${options.json ? JSON.stringify(json) : text}\n`) }
   const launcher = installCurlew()
-  const cases = CASES.filter(({ type }) => wanted(type))
-  if (!json && (cases.length > 0 || wanted('icmp'))) process.stdout.write(`${tableHead()}\n`)
-  const withBlackbox = cases.length > 0 && has(BLACKBOX)
-  for (const one of cases) print(costRow(await compare(launcher, one, withBlackbox, options)))
-  if (wanted('icmp')) {
-    const cost = await icmpCost(launcher, has(SMOKEPING), options)
-    print(costRow(cost))
-    if (!json) process.stdout.write('\n')
-    print(lossRow(cost))
-  }
-  if (wanted('latency')) for (const error of await latencyErrors(launcher, options)) print(latencyRow(error))
-  if (wanted('scrape')) print(scrapeRow(await scrapeCost(launcher, options)))
-  if (wanted('memory')) print(footprintRow(await footprint(launcher, options)))
+
+  const cases = CASES.filter(({ part }) => wanted(part))
+  const lacking = [BLACKBOX, SMOKEPING].filter((peer) => cases.some((test) => test.peer === peer) && missing(peer) !== undefined)
+  for (const peer of lacking) process.stderr.write(`curlew bench: ${missing(peer)}\n`)
+  if (cases.length > 0) say(COST_TITLE)
+  for (const test of cases) print(costLine(await compare(launcher, test, !lacking.some((peer) => peer === test.peer), options)))
+  if (wanted('latency')) for (const error of await latencyErrors(launcher, options)) print(latencyLine(error))
+  if (wanted('scrape')) print(scrapeLine(await scrapeCost(launcher, options)))
+  if (wanted('memory')) print(memoryLine(await memory(launcher)))
+  if (wanted('start')) print(startLine(await startTimes(launcher, options)))
   return 0
 }

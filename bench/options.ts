@@ -7,19 +7,21 @@ export interface Options {
   /** How often the two sides take turns, and how long a turn is measured. */
   readonly rounds: number
   readonly seconds: number
+  /** Whether everybody runs for a while before it is measured. */
+  readonly warmUp: boolean
 }
 
 export const USAGE = `Usage: npm run bench -- [options]
 
 Measures what Curlew costs, beside Debian's prometheus-blackbox-exporter and prometheus-smokeping-prober.
 
-  --only LIST   parts to measure, with commas between them: %PARTS%
+  --only LIST   the parts to measure, with commas between them
   --quick       two short rounds instead of five: a look, not a figure to quote
   --json        one JSON object a line
 `
 
-const FULL = { rounds: 5, seconds: 5 }
-const QUICK = { rounds: 2, seconds: 2 }
+const FULL = { rounds: 5, seconds: 5, warmUp: true }
+const QUICK = { rounds: 2, seconds: 2, warmUp: false }
 
 /** Reads the command line. Throws an Error with a sentence for what it does not know; `parts` are what `--only` may name. */
 export function readOptions(argv: readonly string[], parts: readonly string[]): Options | 'help' {

@@ -1,16 +1,16 @@
 import { fork } from 'node:child_process'
 import { accessSync, constants, writeFileSync } from 'node:fs'
-import { get } from 'node:http'
 import { delimiter, join } from 'node:path'
 import { z } from 'zod'
 import { freePort, startProcess, temporaryDirectory } from '../test/support/process.ts'
+import { fetchText, sumOf } from './scraping.ts'
 
-export const BLACKBOX = { name: 'blackbox_exporter', package: 'prometheus-blackbox-exporter' } as const
-export const SMOKEPING = { name: 'smokeping_prober', package: 'prometheus-smokeping-prober' } as const
-export type Peer = typeof BLACKBOX | typeof SMOKEPING
+export const BLACKBOX = { name: 'blackbox_exporter', command: 'prometheus-blackbox-exporter' } as const
+export const SMOKEPING = { name: 'smokeping_prober', command: 'prometheus-smokeping-prober' } as const
+export type PeerName = typeof BLACKBOX | typeof SMOKEPING
 
 /** What is missing of a peer, as a sentence that says how to have it; undefined when it is there. */
-export function missing({ name, package: command }: Peer): string | undefined {
+export function missing({ name, command }: PeerName): string | undefined {
   const found = (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK)
@@ -19,32 +19,32 @@ export function missing({ name, package: command }: Peer): string | undefined {
       return false
     }
   })
-  return found ? undefined : `${name} is not installed, so that Curlew is measured alone: as root run apt-get install -y --no-install-recommends ${command}`
+  return found ? undefined : `${name} is not installed, so Curlew is measured alone: as root run apt-get install -y --no-install-recommends ${command}`
 }
 
-export interface Blackbox {
+/** Somebody who probes and whose turn it is, or not. */
+export interface Contender {
   readonly pid: number
-  /** Starts to ask for probes at the steady rate. */
-  go(): Promise<void>
-  halt(): Promise<void>
-  /** How many probes have been answered since the start. Throws when one could not be had. */
-  probes(): Promise<number>
+  go(): Promise<void> | void
+  halt(): Promise<void> | void
+  /** How many probes it has done, and how many of them were lost although the target answers. */
+  progress(): Promise<{ readonly done: number, readonly lost: number }>
   stop(): Promise<void>
 }
 
-const progress = z.object({ done: z.number(), failed: z.number() })
+const progress = z.object({ done: z.number(), lost: z.number() })
 
-/** A blackbox_exporter with one module, and a process that asks it for these targets in turn. */
-export async function startBlackbox(module: Readonly<Record<string, unknown>>, targets: readonly string[], perSecond: number): Promise<Blackbox> {
+/** A blackbox_exporter with one module, and a process that asks it for these targets in turn, as Prometheus does. */
+export async function startBlackbox(module: Readonly<Record<string, unknown>>, targets: readonly string[], perSecond: number): Promise<Contender> {
   const [port, dir] = [await freePort(), temporaryDirectory().path]
   const [config, plan] = [join(dir, 'blackbox.yml'), join(dir, 'plan.json')]
   writeFileSync(config, JSON.stringify({ modules: { bench: { timeout: '1500ms', ...module } } }))
-  writeFileSync(plan, JSON.stringify({ port, perSecond, module: 'bench', targets, gzip: true }))
+  writeFileSync(plan, JSON.stringify({ port, perSecond, module: 'bench', targets }))
   const url = `http://127.0.0.1:${port}/probe?module=bench&target=${encodeURIComponent(targets[0] ?? '')}`
-  const running = await startProcess(BLACKBOX.package, [`--config.file=${config}`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=error'], {
-    ready: () => text(url).then(() => true, () => false),
+  const running = await startProcess(BLACKBOX.command, [`--config.file=${config}`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=error'], {
+    ready: () => fetchText(url).then(() => true, () => false),
   })
-  const answer = await text(`${url}&debug=true`)
+  const answer = await fetchText(`${url}&debug=true`)
   if (!answer.includes('\nprobe_success 1\n')) throw new Error(`blackbox_exporter does not find its target well:\n${answer}`)
 
   const driver = fork(join(import.meta.dirname, 'driver.ts'), [plan], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
@@ -58,11 +58,7 @@ export async function startBlackbox(module: Readonly<Record<string, unknown>>, t
     pid: running.pid,
     async go() { await tell('go') },
     async halt() { await tell('halt') },
-    async probes() {
-      const { done, failed } = await tell('count')
-      if (failed > 0) throw new Error(`blackbox_exporter did not answer ${failed} of ${done} times`)
-      return done
-    },
+    progress: () => tell('count'),
     async stop() {
       driver.kill('SIGKILL')
       await running.stop('SIGKILL')
@@ -70,11 +66,22 @@ export async function startBlackbox(module: Readonly<Record<string, unknown>>, t
   }
 }
 
-function text(url: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    get(url, (response) => {
-      let body = ''
-      response.setEncoding('utf8').on('data', (part: string) => { body += part }).on('error', reject).on('end', () => resolve(body))
-    }).on('error', reject)
-  })
+/** A smokeping_prober over UDP sockets that pings each of these hosts once a second. It has no switch, so that it stands still between its turns. */
+export async function startSmokeping(hosts: readonly string[]): Promise<Contender> {
+  const port = await freePort()
+  const metrics = `http://127.0.0.1:${port}/metrics`
+  const running = await startProcess(SMOKEPING.command, [
+    '--no-privileged', '--ping.interval=1s', `--web.listen-address=127.0.0.1:${port}`, `--config.file=${join(temporaryDirectory().path, 'none.yml')}`, '--log.level=error', ...hosts,
+  ], { ready: () => fetchText(metrics).then(() => true, () => false), withinMs: 30_000 })
+  return {
+    pid: running.pid,
+    go() { running.child.kill('SIGCONT') },
+    halt() { running.child.kill('SIGSTOP') },
+    async progress() {
+      const text = await fetchText(metrics)
+      const done = sumOf(text, /^smokeping_requests_total\{/)
+      return { done, lost: done - sumOf(text, /^smokeping_response_duration_seconds_count\{/) }
+    },
+    stop: () => running.stop('SIGKILL'),
+  }
 }

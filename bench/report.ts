@@ -1,84 +1,101 @@
-import { ratioOf, type Cost } from './compare.ts'
-import type { IcmpCost } from './icmp.ts'
-import type { LatencyError, ScrapeCost } from './latency.ts'
-import { firstMetrics, type Footprint } from './memory.ts'
-import { median, rounded } from './stats.ts'
+import type { Cost, Measured } from './compare.ts'
+import type { LatencyError } from './latency.ts'
+import type { Memory } from './memory.ts'
+import type { ScrapeCost } from './scrape.ts'
+import { median, quantile, rounded } from './stats.ts'
 
-/** Something that was measured: one JSON object, and lines for people. */
-export interface Row {
-  readonly json: Readonly<Record<string, unknown>>
+/** One result of the benchmark, as a line of text and as a line of JSON. */
+export interface Line {
   readonly text: string
+  readonly json: Readonly<Record<string, unknown>>
 }
 
-const HEAD = ['| probe | Curlew, µs | with its share of a scrape | peer, µs | ratio | aim |', '|---|---|---|---|---|---|'].join('\n')
+const COLUMNS = [22, 22, 14, 26, 9, 7] as const
 
-/** The head of the table of costs. */
-export function tableHead(): string {
-  return HEAD
-}
+export const COST_TITLE = [
+  'CPU per probe in microseconds, from schedule to stored result: median (lowest to highest)',
+  row(['', 'curlew', 'with scrapes', 'peer', 'ratio', 'aim']),
+].join('\n')
 
-/** CPU per probe: medians of the rounds, with the least and the most of them. */
-export function costRow(cost: Cost): Row {
-  const { name, aim, curlew, scraped, peer } = cost
-  const ratio = ratioOf(cost)
-  const scrapedRatio = peer && median(scraped) / median(peer.micros)
+/** A row of the table, and under it what Curlew costs without a client library. */
+export function costLine({ name, aim, curlew, scraped, peer, bare }: Cost): Line {
+  const own = median(curlew.micros)
+  const ratio = peer && own / median(peer.micros)
+  const lines = [row([
+    name, spread(curlew), micros(median(scraped.micros)), peer ? `${peer.name.split('_')[0]} ${spread(peer)}` : '',
+    ratio === undefined ? '' : ratio.toFixed(2), aim === undefined ? '' : `${ratio !== undefined && ratio > aim ? '>' : '≤'}${aim}`,
+  ])]
+  if (bare) lines.push(row([`  without ${bare.name}`, spread(bare), '', '', peer ? (median(bare.micros) / median(peer.micros)).toFixed(2) : '', '']))
+  if (curlew.lost > 0 || (peer && peer.lost > 0)) {
+    lines.push(`  answered, but counted as lost: ${share(curlew)} by curlew${peer ? `, ${share(peer)} by ${peer.name}` : ''}`)
+  }
   return {
+    text: lines.join('\n'),
     json: {
-      type: name, curlew_us: rounded(median(curlew)), curlew_with_scrape_us: rounded(median(scraped)),
-      ...(peer && ratio !== undefined ? { peer: peer.name, peer_us: rounded(median(peer.micros)), ratio: rounded(ratio, 2) } : {}),
-      ...(aim === undefined ? {} : { aim }),
-      spread_us: [rounded(Math.min(...curlew)), rounded(Math.max(...curlew))],
+      type: name, curlew_us: rounded(own), peer: peer?.name ?? null, peer_us: peer ? rounded(median(peer.micros)) : null, ratio: ratio === undefined ? null : rounded(ratio), aim: aim ?? null,
+      curlew_us_with_scrapes: rounded(median(scraped.micros)), curlew_us_range: range(curlew), peer_us_range: peer ? range(peer) : null,
+      curlew_lost: curlew.lost, peer_lost: peer?.lost ?? null, ...(bare ? { library: bare.name, curlew_us_without: rounded(median(bare.micros)), curlew_us_without_range: range(bare) } : {}),
     },
-    text: `| ${[
-      name, spread(curlew), Math.round(median(scraped)),
-      peer ? `${spread(peer.micros)} ${peer.name}` : '–',
-      ratio === undefined || scrapedRatio === undefined ? '–' : `${rounded(ratio, 2)} (${rounded(scrapedRatio, 2)})`,
-      aim ?? '–',
-    ].join(' | ')} |`,
   }
 }
 
-/** What of the pings counts as lost on loopback. */
-export function lossRow({ loss }: IcmpCost): Row {
-  const percent = (ratio: number) => `${rounded(ratio * 100, 2)} %`
+export function latencyLine({ perSecond, errors }: LatencyError): Line {
+  const [p50, p99, max] = quantiles(errors)
   return {
-    json: { type: 'icmp_false_loss', curlew: loss.curlew, ...(loss.peer === undefined ? {} : { peer: loss.peer }) },
-    text: `ICMP, 1,000 targets a second: false loss ${percent(loss.curlew)}${loss.peer === undefined ? '' : `, smokeping_prober ${percent(loss.peer)}`}`,
+    text: `error of measured latency at ${perSecond} probes a second: p50 ${p50} ms, p99 ${p99} ms, worst ${max} ms (${errors.length} runs)`,
+    json: { type: 'latency_error', per_second: perSecond, p50_ms: p50, p99_ms: p99, max_ms: max, runs: errors.length },
   }
 }
 
-/** The error of measured latency at one rate. */
-export function latencyRow({ perSecond, samples, p50, p99, max }: LatencyError): Row {
+export function scrapeLine({ targets, series, cpuMs, ms, bytes, quiet, scraped }: ScrapeCost): Line {
+  const [calm, busy] = [quantiles(quiet), quantiles(scraped)]
+  const ratio = rounded((busy[1] ?? 0) / (calm[1] ?? 0))
+  const [cpu, took] = [rounded(median(cpuMs)), rounded(median(ms))]
   return {
-    json: { type: 'latency_error', per_second: perSecond, samples, p50_ms: rounded(p50), p99_ms: rounded(p99), max_ms: rounded(max) },
-    text: `error of measured latency at ${perSecond} probes a second: median ${rounded(p50)} ms, p99 ${rounded(p99)} ms, worst ${rounded(max)} ms (${samples} runs)`,
+    text: [
+      `scrape of ${targets} targets, ${series} series: ${cpu} ms of CPU, done in ${took} ms, ${rounded(bytes / 1e6)} MB gzipped`,
+      `error of measured latency meanwhile (1000 probes a second, a scrape every 5 s): p99 ${busy[1]} ms, without scrapes ${calm[1]} ms, ratio ${ratio} (aim ≤1.2); worst ${busy[2]} and ${calm[2]} ms`,
+    ].join('\n'),
+    json: { type: 'scrape', targets, series, cpu_ms: cpu, ms: took, bytes, p99_ms_quiet: calm[1], p99_ms_scraped: busy[1], ratio, aim: 1.2, max_ms_quiet: calm[2], max_ms_scraped: busy[2] },
   }
 }
 
-/** A scrape of 10,000 targets, and what it does to the error. */
-export function scrapeRow({ cpuMs, tookMs, bytes, without, with: scraped }: ScrapeCost): Row {
-  const ratio = scraped.p99 / without.p99
+export function memoryLine({ rest, perThousand }: Memory): Line {
+  const [rss, pss, more] = [rounded(rest.rss), rounded(rest.pss), rounded(perThousand)]
   return {
-    json: {
-      type: 'scrape_10000', cpu_ms: rounded(cpuMs), took_ms: rounded(tookMs), bytes, aim: 1.2, p99_ratio: rounded(ratio),
-      p99_without_ms: rounded(without.p99), p99_with_ms: rounded(scraped.p99),
-    },
-    text: `a scrape of 10,000 targets: ${rounded(cpuMs)} ms of CPU, ${rounded(tookMs)} ms, ${Math.round(bytes / 1_000)} KB compressed; scraped every 5 s, the p99 error of latency is ${rounded(scraped.p99)} ms, without ${rounded(without.p99)} ms: ${rounded(ratio)} times (aim 1.2)`,
+    text: `memory at rest: ${rss} MB RSS, ${pss} MB PSS (aim ≤90); ${more} MB for each further 1,000 targets`,
+    json: { type: 'memory', rest_rss_mb: rss, rest_pss_mb: pss, per_1000_targets_mb: more, aim: 90 },
   }
 }
 
-/** Memory, and the time to the first answer. */
-export function footprintRow(footprint: Footprint): Row {
-  const { restRss, restPss, perThousandTargets, firstMetricsMs } = footprint
+export function startLine(times: readonly number[]): Line {
+  const middle = rounded(median(times))
   return {
-    json: {
-      type: 'footprint', rest_rss_mb: rounded(restRss), rest_pss_mb: rounded(restPss), per_1000_targets_mb: rounded(perThousandTargets),
-      first_metrics_ms: rounded(firstMetrics(footprint)), first_metrics_spread_ms: [rounded(Math.min(...firstMetricsMs)), rounded(Math.max(...firstMetricsMs))],
-    },
-    text: `at rest ${Math.round(restRss)} MB (${Math.round(restPss)} MB not shared; aim 90), ${rounded(perThousandTargets, 2)} MB per 1,000 targets; first /metrics after ${spread(firstMetricsMs)} ms (aim 250)`,
+    text: `from the start to the first /metrics: ${middle} ms (${rounded(Math.min(...times))} to ${rounded(Math.max(...times))}; aim ≤250)`,
+    json: { type: 'start', first_metrics_ms: middle, range_ms: [rounded(Math.min(...times)), rounded(Math.max(...times))], aim: 250 },
   }
 }
 
-function spread(numbers: readonly number[]): string {
-  return `${Math.round(median(numbers))} (${Math.round(Math.min(...numbers))}-${Math.round(Math.max(...numbers))})`
+function quantiles(errors: readonly number[]): number[] {
+  return [0.5, 0.99, 1].map((q) => rounded(quantile(errors, q)))
+}
+
+function spread({ micros: values }: Measured): string {
+  return `${micros(median(values))} (${micros(Math.min(...values))} to ${micros(Math.max(...values))})`
+}
+
+function range({ micros: values }: Measured): number[] {
+  return [rounded(Math.min(...values)), rounded(Math.max(...values))]
+}
+
+function micros(value: number): string {
+  return value < 100 ? value.toFixed(1) : value.toFixed(0)
+}
+
+function share({ lost, probes }: Measured): string {
+  return `${(lost / probes * 100).toFixed(2)} %`
+}
+
+function row(cells: readonly string[]): string {
+  return cells.map((cell, index) => cell.padEnd(COLUMNS[index] ?? 0)).join(' ').trimEnd()
 }

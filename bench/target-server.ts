@@ -14,17 +14,17 @@ const [kind = '', first = '', second = ''] = process.argv.slice(2)
 
 process.on('disconnect', () => process.exit())
 
-switch (kind) {
-  case 'tcp': listen(createServer(leave)); break
-  case 'http': listen(createHttpServer({ keepAlive: false }, (_request, response) => {
+const SERVERS: Readonly<Record<string, () => void>> = {
+  tcp: () => listen(createServer(leave)),
+  http: () => listen(createHttpServer((_request, response) => {
     response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', 'Content-Length': PAGE.length, 'Connection': 'close' })
     response.end(PAGE)
-  })); break
-  case 'tls': listen(createTlsServer({ cert: readFileSync(first), key: readFileSync(second) }, leave).on('tlsClientError', () => {})); break
-  case 'dns': answerNames(); break
-  case 'delay': delayAnswers(); break
-  default: throw new Error(`unknown kind of server: ${kind}`)
+  })),
+  tls: () => listen(createTlsServer({ cert: readFileSync(first), key: readFileSync(second) }, leave).on('tlsClientError', () => {})),
+  dns: answerNames,
+  delay: delayAnswers,
 }
+SERVERS[kind]?.()
 
 function listen(server: Server): void {
   server.listen({ host: '0.0.0.0', port: 0, backlog: 4_096 }, () => {

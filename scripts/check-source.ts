@@ -4,7 +4,7 @@ import { probeTypes } from '../src/probes/index.ts'
 import { checkSource } from './source-rules.ts'
 
 const root = new URL('../', import.meta.url)
-const files = globSync('{src,test,scripts}/**/*.ts', { cwd: root, exclude: ['test/lint/fixtures/**'] }).sort()
+const files = globSync('{src,test,scripts,bench}/**/*.ts', { cwd: root, exclude: ['test/lint/fixtures/**'] }).sort()
 const types = probeTypes.map(({ type }) => type)
 const problems = files.flatMap((path) => checkSource({ path, text: readFileSync(new URL(path, root), 'utf8') }, types))
 
