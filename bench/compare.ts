@@ -9,9 +9,9 @@ import { sumOf } from './scraping.ts'
 /** How often all targets are scraped, in the share of a scrape that one probe bears. */
 const SCRAPE_EVERY_S = 15
 /** Before each turn: until what has piled up is done, and caches are warm again. */
-const SETTLE_MS = 2_500
+const SETTLE_MS = 1_500
 /** Before the first turn: until everything has run so often that it is compiled. */
-const WARM_UP_MS = 30_000
+const WARM_UP_MS = 15_000
 
 /** CPU of one who probes: microseconds per probe, one number for each round. */
 export interface Measured {

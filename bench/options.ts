@@ -20,7 +20,7 @@ Measures what Curlew costs, beside Debian's prometheus-blackbox-exporter and pro
   --json        one JSON object a line
 `
 
-const FULL = { rounds: 5, seconds: 5, warmUp: true }
+const FULL = { rounds: 5, seconds: 3, warmUp: true }
 const QUICK = { rounds: 2, seconds: 2, warmUp: false }
 
 /** Reads the command line. Throws an Error with a sentence for what it does not know; `parts` are what `--only` may name. */
