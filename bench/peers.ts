@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path'
 import { z } from 'zod'
 import { freePort, startProcess, temporaryDirectory } from '../test/support/process.ts'
 import { fetchText, sumOf } from './scraping.ts'
+import { answerOf } from './targets.ts'
 
 export const BLACKBOX = { name: 'blackbox_exporter', command: 'prometheus-blackbox-exporter' } as const
 export const SMOKEPING = { name: 'smokeping_prober', command: 'prometheus-smokeping-prober' } as const
@@ -48,11 +49,11 @@ export async function startBlackbox(module: Readonly<Record<string, unknown>>, t
   if (!answer.includes('\nprobe_success 1\n')) throw new Error(`blackbox_exporter does not find its target well:\n${answer}`)
 
   const driver = fork(join(import.meta.dirname, 'driver.ts'), [plan], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  const tell = (word: 'go' | 'halt' | 'count') => new Promise<z.output<typeof progress>>((resolve, reject) => {
-    driver.once('message', (message) => resolve(progress.parse(message)))
-    driver.once('exit', () => reject(new Error('the process that asks blackbox_exporter has ended')))
+  const tell = async (word: 'go' | 'halt' | 'count') => {
+    const answer = answerOf(driver)
     driver.send(word)
-  })
+    return progress.parse(await answer)
+  }
   await tell('count')
   return {
     pid: running.pid,

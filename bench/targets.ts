@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { z } from 'zod'
 
@@ -42,9 +43,20 @@ export async function startTarget(kind: 'tcp' | 'http' | 'tls' | 'dns' | 'delay'
   }
 }
 
-function nextMessage(child: ChildProcess): Promise<z.output<typeof said>> {
-  return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(said.parse(message)))
-    child.once('exit', () => reject(new Error('a server of the benchmark ended')))
-  })
+async function nextMessage(child: ChildProcess): Promise<z.output<typeof said>> {
+  return said.parse(await answerOf(child))
+}
+
+/** The next message of a process. Rejects when it ends before it has said anything. */
+export async function answerOf(child: ChildProcess): Promise<unknown> {
+  const over = new AbortController()
+  try {
+    const [message]: unknown[] = await Promise.race([
+      once(child, 'message', over),
+      once(child, 'exit', over).then(() => { throw new Error(`${child.spawnargs.at(-1)} ended`) }),
+    ])
+    return message
+  } finally {
+    over.abort()
+  }
 }

@@ -8,8 +8,8 @@ const measured = (name: string, micros: readonly number[], lost = 0) => ({ name,
 
 describe('the benchmark', () => {
   it.each([
-    [[], { json: false, only: [], rounds: 5, seconds: 5, warmUp: true }],
-    [['--json', '--only', 'tcp,memory'], { json: true, only: ['tcp', 'memory'], rounds: 5, seconds: 5, warmUp: true }],
+    [[], { json: false, only: [], rounds: 5, seconds: 3, warmUp: true }],
+    [['--json', '--only', 'tcp,memory'], { json: true, only: ['tcp', 'memory'], rounds: 5, seconds: 3, warmUp: true }],
     [['--quick'], { json: false, only: [], rounds: 2, seconds: 2, warmUp: false }],
     [['--help'], 'help'],
   ])('reads %j', (argv, options) => {
