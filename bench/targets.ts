@@ -51,11 +51,11 @@ async function nextMessage(child: ChildProcess): Promise<z.output<typeof said>> 
 export async function answerOf(child: ChildProcess): Promise<unknown> {
   const over = new AbortController()
   try {
-    const said: readonly unknown[] = await Promise.race([
+    const heard: readonly unknown[] = await Promise.race([
       once(child, 'message', over),
       once(child, 'exit', over).then(() => { throw new Error(`${child.spawnargs.at(-1)} ended`) }),
     ])
-    return said[0]
+    return heard[0]
   } finally {
     over.abort()
   }
