@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { stuckChildren } from '../../src/children.ts'
@@ -11,6 +11,8 @@ import { eventually, startProcess, temporaryDirectory } from '../support/process
 import { gaugeOf, probeOnce } from './contract.ts'
 
 const AUTOFS = join(import.meta.dirname, '..', 'support', 'autofs.py')
+/** The number of the system call, as /proc shows it. */
+const FSYNC = process.arch === 'x64' ? '74 ' : '82 '
 const home = temporaryDirectory()
 let faulty: FaultyMount
 let ceph: FaultyMount
@@ -187,7 +189,8 @@ describe('a mount that hangs', () => {
     faulty.suffer({ fsync: { hang: true } })
     const stop = new AbortController()
     const running = probe({}, stop.signal)
-    await eventually(() => workers().some(({ files }) => files.some((file) => file.startsWith(faulty.path))), 2_000, 'a worker that writes')
+    // Stopped while it still wrote, it would close the file and hang in nothing.
+    await eventually(() => workers().some(({ pid }) => readFileSync(`/proc/${pid}/syscall`, 'latin1').startsWith(FSYNC)), 2_000, 'a worker in fsync')
     stop.abort()
     expect(await running).toMatchObject({ status: 'unknown', failure: { code: 'prober_aborted' } })
     expect(stuckChildren()).toBe(0)
