@@ -4,7 +4,7 @@ import { makeCertificates } from '../test/support/certificates.ts'
 import { startMysql } from '../test/support/mysql-server.ts'
 import { freePort, startProcess, temporaryDirectory } from '../test/support/process.ts'
 import { listens } from '../test/support/tcp.ts'
-import { BLACKBOX, SMOKEPING, startBlackbox, startSmokeping, type Contender, type PeerName } from './peers.ts'
+import { BLACKBOX, SMOKEPING, startBlackbox, startNodeAlone, startSmokeping, type BarePlan, type Contender, type PeerName } from './peers.ts'
 import { addresses, startTarget } from './targets.ts'
 
 type Entry = Readonly<Record<string, unknown>>
@@ -16,6 +16,8 @@ export interface Load {
   /** The same without the client library. */
   readonly bare?: Entry
   startPeer?(perSecond: number): Promise<Contender>
+  /** The same exchange with what Node has for it and nothing around it. */
+  startNode?(perSecond: number): Promise<Contender>
   stop(): Promise<void> | void
 }
 
@@ -44,22 +46,22 @@ const PASSWORD = 'benchmark'
 export const CASES: readonly Case[] = [
   { name: 'tcp', part: 'tcp', ...USUAL, aim: 0.15, async start(count) {
     const { port, stop } = await startTarget('tcp')
-    return versus({ type: 'tcp' }, onPort(port, count), { prober: 'tcp', tcp: ip4 }, stop)
+    return besideNode({ kind: 'tcp', port }, count, versus({ type: 'tcp' }, onPort(port, count), { prober: 'tcp', tcp: ip4 }, stop))
   } },
   { name: 'http', part: 'http', ...USUAL, aim: 0.2, async start(count) {
     const { port, stop } = await startTarget('http')
-    return versus({ type: 'http' }, onPort(port, count).map((target) => `http://${target}/`), { prober: 'http', http: ip4 }, stop)
+    return besideNode({ kind: 'http', port }, count, versus({ type: 'http' }, onPort(port, count).map((target) => `http://${target}/`), { prober: 'http', http: ip4 }, stop))
   } },
   { name: 'dns', part: 'dns', ...USUAL, aim: 0.08, async start(count) {
     const { port, stop } = await startTarget('dns', String(count))
     const query = 'kubernetes.default.svc.cluster.local'
-    return versus({ type: 'dns', query }, onPort(port, count), { prober: 'dns', dns: { ...ip4, query_name: query, query_type: 'A' } }, stop)
+    return besideNode({ kind: 'dns', port, query }, count, versus({ type: 'dns', query }, onPort(port, count), { prober: 'dns', dns: { ...ip4, query_name: query, query_type: 'A' } }, stop))
   } },
   { name: 'tls', part: 'tls', ...USUAL, aim: 0.75, async start(count) {
     const { caFile, good } = makeCertificates()
     const { port, stop } = await startTarget('tls', good.certFile, good.keyFile)
     const trust = { ca_file: caFile, server_name: 'localhost' }
-    return versus({ type: 'tcp', tls: true, ...trust }, onPort(port, count), { prober: 'tcp', tcp: { ...ip4, tls: true, tls_config: trust } }, stop)
+    return besideNode({ kind: 'tls', port, caFile }, count, versus({ type: 'tcp', tls: true, ...trust }, onPort(port, count), { prober: 'tcp', tcp: { ...ip4, tls: true, tls_config: trust } }, stop))
   } },
   { name: 'redis', part: 'redis', ...USUAL, aim: 0.42, library: 'ioredis', start: (count) => redis(count, 'read-write', [
     { send: 'ROLE' }, { expect: '^master' }, { send: 'INFO' }, { expect: '^redis_version' }, { send: 'SET probe:bench bench PX 30000' }, { expect: '^\\+OK' },
@@ -96,6 +98,10 @@ export const CASES: readonly Case[] = [
 
 function versus(entry: Entry, targets: readonly string[], module: Entry, stop: Load['stop']): Load {
   return { entry: { ...entry, targets }, startPeer: (perSecond) => startBlackbox(module, targets, perSecond), stop }
+}
+
+function besideNode(plan: Omit<BarePlan, 'hosts'>, count: number, load: Load): Load {
+  return { ...load, startNode: (perSecond) => startNodeAlone({ ...plan, hosts: addresses(count) }, perSecond) }
 }
 
 async function redis(count: number, mode: string, dialogue: readonly object[]): Promise<Load> {

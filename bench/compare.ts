@@ -31,6 +31,8 @@ export interface Cost {
   readonly peer: Measured | undefined
   /** Curlew without the library of this name. */
   readonly bare: Measured | undefined
+  /** Node alone, with no prober around it. */
+  readonly node?: Measured | undefined
 }
 
 /** Measures one case: those who probe take turns, at the same steady rate. */
@@ -48,10 +50,12 @@ export async function compare(launcher: Launcher, test: Case, withPeer: boolean,
     const curlew = await started(startCurlew(launcher, { ...load.entry, ...pace }))
     const bare = test.library !== undefined && load.bare ? await started(startCurlew(WITH_BARE_PROBES, { ...load.bare, ...pace })) : undefined
     const peer = withPeer && test.peer && load.startPeer ? { name: test.peer.name, contender: await started(load.startPeer(perSecond)) } : undefined
+    const node = load.startNode ? await started(load.startNode(perSecond)) : undefined
+    await node?.go()
     await sleep(warmUp ? WARM_UP_MS : SETTLE_MS)
     for (const contender of running) await contender.halt()
 
-    const [own, scraped, theirs, without]: Turn[][] = [[], [], [], []]
+    const [own, scraped, theirs, without, alone]: Turn[][] = [[], [], [], [], []]
     for (let round = 0; round < rounds; round++) {
       await inTurn(curlew, async () => {
         const { probe, scrape } = await turnOfCurlew(curlew, seconds)
@@ -59,12 +63,13 @@ export async function compare(launcher: Launcher, test: Case, withPeer: boolean,
         scraped?.push({ ...probe, micros: probe.micros + scrape / (perSecond * SCRAPE_EVERY_S) })
       })
       if (peer) await inTurn(peer.contender, async () => { theirs?.push(await turn(peer.contender, seconds)) })
+      if (node) await inTurn(node, async () => { alone?.push(await turn(node, seconds)) })
       if (bare) await inTurn(bare, async () => { without?.push((await turnOfCurlew(bare, seconds)).probe) })
     }
     return {
       name: test.name, aim: test.aim,
       curlew: sum('curlew', own), scraped: sum('curlew', scraped),
-      peer: peer && sum(peer.name, theirs), bare: bare && sum(test.library ?? '', without),
+      peer: peer && sum(peer.name, theirs), bare: bare && sum(test.library ?? '', without), node: node && sum('node', alone),
     }
   } finally {
     await Promise.all([...running.map((contender) => contender.stop()), load.stop()])

@@ -1,10 +1,9 @@
 // A process of its own, whose CPU does not count: asks blackbox_exporter as Prometheus does, on connections that are kept,
-// one target after the other at a steady rate. It is told `go` and `halt`, and `count` has it say how far it is.
+// one target after the other at a steady rate.
 import { Agent, get } from 'node:http'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-
-const PACE_MS = 1
+import { atASteadyRate } from './pace.ts'
 
 const plan = z.object({ port: z.number(), perSecond: z.number(), module: z.string(), targets: z.array(z.string()) })
   .parse(JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')))
@@ -15,26 +14,10 @@ const headers = {
   'X-Prometheus-Scrape-Timeout-Seconds': '5',
   'Accept-Encoding': 'gzip',
 }
-let asked = 0
 let done = 0
 let lost = 0
-let timer: NodeJS.Timeout | undefined
 
-process.on('message', (message) => {
-  if (message === 'go') go()
-  if (message === 'halt') clearInterval(timer)
-  process.send?.({ done, lost })
-})
-process.on('disconnect', () => process.exit())
-
-function go(): void {
-  const began = performance.now()
-  const before = asked
-  timer = setInterval(() => {
-    const due = before + Math.floor((performance.now() - began) / 1000 * plan.perSecond)
-    while (asked < due) ask(paths[asked++ % paths.length] ?? '')
-  }, PACE_MS)
-}
+atASteadyRate(plan.perSecond, 1, (turn) => ask(paths[turn % paths.length] ?? ''), () => ({ done, lost }))
 
 function ask(path: string): void {
   get({ port: plan.port, path, agent, headers }, (response) => {

@@ -48,21 +48,50 @@ export async function startBlackbox(module: Readonly<Record<string, unknown>>, t
   const answer = await fetchText(`${url}&debug=true`)
   if (!answer.includes('\nprobe_success 1\n')) throw new Error(`blackbox_exporter does not find its target well:\n${answer}`)
 
-  const driver = fork(join(import.meta.dirname, 'driver.ts'), [plan], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const driver = await startPaced('driver.ts', plan)
+  return {
+    ...driver,
+    pid: running.pid,
+    async stop() {
+      await driver.stop()
+      await running.stop('SIGKILL')
+    },
+  }
+}
+
+/** What the probes of one kind cost with Node alone, as a plan for `node-alone.ts`. */
+export interface BarePlan {
+  readonly kind: 'tcp' | 'http' | 'dns' | 'tls'
+  readonly hosts: readonly string[]
+  readonly port: number
+  readonly query?: string
+  readonly caFile?: string
+}
+
+/** A process that does what a probe does, at the same rate, with Node's own means. */
+export function startNodeAlone(plan: BarePlan, perSecond: number): Promise<Contender> {
+  const file = join(temporaryDirectory().path, 'plan.json')
+  writeFileSync(file, JSON.stringify({ ...plan, perSecond }))
+  return startPaced('node-alone.ts', file)
+}
+
+/** A process that goes by `atASteadyRate`. */
+async function startPaced(script: string, plan: string): Promise<Contender> {
+  const child = fork(join(import.meta.dirname, script), [plan], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const tell = async (word: 'go' | 'halt' | 'count') => {
-    const answer = answerOf(driver)
-    driver.send(word)
+    const answer = answerOf(child)
+    child.send(word)
     return progress.parse(await answer)
   }
   await tell('count')
   return {
-    pid: running.pid,
+    pid: child.pid ?? 0,
     async go() { await tell('go') },
     async halt() { await tell('halt') },
     progress: () => tell('count'),
-    async stop() {
-      driver.kill('SIGKILL')
-      await running.stop('SIGKILL')
+    stop() {
+      child.kill('SIGKILL')
+      return Promise.resolve()
     },
   }
 }

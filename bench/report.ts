@@ -18,14 +18,16 @@ export const COST_TITLE = [
 ].join('\n')
 
 /** A row of the table, and under it what Curlew costs without a client library. */
-export function costLine({ name, aim, curlew, scraped, peer, bare }: Cost): Line {
+export function costLine({ name, aim, curlew, scraped, peer, bare, node }: Cost): Line {
   const own = median(curlew.micros)
   const ratio = peer && own / median(peer.micros)
   const lines = [row([
     name, spread(curlew), micros(median(scraped.micros)), peer ? `${peer.name.split('_')[0]} ${spread(peer)}` : '',
     ratio === undefined ? '' : ratio.toFixed(2), aim === undefined ? '' : `${ratio !== undefined && ratio > aim ? '>' : '≤'}${aim}`,
   ])]
-  if (bare) lines.push(row([`  without ${bare.name}`, spread(bare), '', '', peer ? (median(bare.micros) / median(peer.micros)).toFixed(2) : '', '']))
+  const part = (label: string, what: Measured) => row([`  ${label}`, spread(what), '', '', peer ? (median(what.micros) / median(peer.micros)).toFixed(2) : '', ''])
+  if (bare) lines.push(part(`without ${bare.name}`, bare))
+  if (node) lines.push(part('Node alone', node))
   if (curlew.lost > 0 || (peer && peer.lost > 0)) {
     lines.push(`  answered, but counted as lost: ${share(curlew)} by curlew${peer ? `, ${share(peer)} by ${peer.name}` : ''}`)
   }
@@ -34,7 +36,7 @@ export function costLine({ name, aim, curlew, scraped, peer, bare }: Cost): Line
     json: {
       type: name, curlew_us: rounded(own), peer: peer?.name ?? null, peer_us: peer ? rounded(median(peer.micros)) : null, ratio: ratio === undefined ? null : rounded(ratio), aim: aim ?? null,
       curlew_us_with_scrapes: rounded(median(scraped.micros)), curlew_us_range: range(curlew), peer_us_range: peer ? range(peer) : null,
-      curlew_lost: curlew.lost, peer_lost: peer?.lost ?? null, ...(bare ? { library: bare.name, curlew_us_without: rounded(median(bare.micros)), curlew_us_without_range: range(bare) } : {}),
+      curlew_lost: curlew.lost, peer_lost: peer?.lost ?? null, ...(bare ? { library: bare.name, curlew_us_without: rounded(median(bare.micros)), curlew_us_without_range: range(bare) } : {}), ...(node ? { node_us: rounded(median(node.micros)), node_us_range: range(node) } : {}),
     },
   }
 }

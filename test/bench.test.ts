@@ -29,12 +29,12 @@ describe('the benchmark', () => {
 
   it('shows what misses its aim, what a library costs, and what was lost', () => {
     const curlew = measured('curlew', [500], 10)
-    const { text, json } = costLine({ name: 'redis', aim: 0.42, curlew, scraped: curlew, peer: measured('blackbox_exporter', [1_000]), bare: measured('ioredis', [200]) })
+    const { text, json } = costLine({ name: 'redis', aim: 0.42, curlew, scraped: curlew, peer: measured('blackbox_exporter', [1_000]), bare: measured('ioredis', [200]), node: measured('node', [150]) })
     expect(text.split('\n')).toEqual([
-      expect.stringMatching(/0\.50 +>0\.42$/), expect.stringMatching(/^ {2}without ioredis +200 \(200 to 200\) +0\.20$/),
+      expect.stringMatching(/0\.50 +>0\.42$/), expect.stringMatching(/^ {2}without ioredis +200 \(200 to 200\) +0\.20$/), expect.stringMatching(/^ {2}Node alone +150 \(150 to 150\) +0\.15$/),
       '  answered, but counted as lost: 1.00 % by curlew, 0.00 % by blackbox_exporter',
     ])
-    expect(json).toMatchObject({ library: 'ioredis', curlew_us_without: 200, curlew_lost: 10 })
+    expect(json).toMatchObject({ library: 'ioredis', curlew_us_without: 200, node_us: 150, curlew_lost: 10 })
   })
 
   it('has nothing to compare with where there is no peer', () => {
