@@ -57,7 +57,11 @@ interface Tried {
 
 let engine: ReturnType<typeof importEngine> | undefined
 const importEngine = () => import('./lib/icmp-backend.ts')
-const loadEngine = () => engine ??= importEngine()
+/** What failed once (no file descriptor was left, say) may load the next time. */
+const loadEngine = () => engine ??= importEngine().catch((error: unknown) => {
+  engine = undefined
+  throw error
+})
 
 export const ping = defineProbe({
   type: 'ping',

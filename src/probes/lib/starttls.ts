@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import { ProbeFailure, type ProbeContext } from '../../core/probe.ts'
 import { ldap } from './starttls-ldap.ts'
 import { mysql } from './starttls-mysql.ts'
-import { starttlsFailure, strange } from './starttls-codes.ts'
+import { starttlsFailure, strange, type StarttlsCode } from './starttls-codes.ts'
 import { lineLength, wireOf, type Wire } from './starttls-wire.ts'
 
 export { STARTTLS_CODES } from './starttls-codes.ts'
@@ -130,9 +130,11 @@ function welcome(greeting: Reply, wanted: number): void {
   throw starttlsFailure(temporary ? 'starttls_overloaded' : 'starttls_denied', 'the server greets with a refusal', greeting.text)
 }
 
-/** 421: the service closes, whatever was asked (RFC 5321, 3.8; RFC 959, 4.2). */
+/** 421: the service closes, whatever was asked (RFC 5321, 3.8; RFC 959, 4.2). 454: TLS is offered, but not to be had just now (RFC 3207, 4). */
+const REFUSALS: Readonly<Record<number, StarttlsCode>> = { 421: 'starttls_overloaded', 454: 'starttls_unavailable' }
+
 function refuse(answer: Reply, what: string): never {
-  throw starttlsFailure(answer.code === 421 ? 'starttls_overloaded' : 'starttls_unsupported', what, answer.text)
+  throw starttlsFailure(REFUSALS[answer.code] ?? 'starttls_unsupported', what, answer.text)
 }
 
 /** RFC 9051, 6.2.1. */

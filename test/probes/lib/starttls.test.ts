@@ -62,7 +62,7 @@ describe('a dialogue that', () => {
     ['comes in pieces', 'smtp', [['22', '0-mail', '.test\r', '\n220 ESMTP\r\n'], ['250-mail.test\r\n2', '50-starttls\r\n250 HELP\r\n'], '220 go\r\n'], handshake],
     ['does not offer STARTTLS', 'smtp', ['220 mail.test\r\n', '250-mail.test\r\n250 SIZE\r\n'], unsupported('EHLO')],
     ['does not know EHLO', 'smtp', ['220 mail.test\r\n', '502 what?\r\n'], unsupported('502')],
-    ['offers STARTTLS but has no certificate', 'smtp', ['220 mail.test\r\n', '250 STARTTLS\r\n', '454 TLS not available\r\n'], unsupported('454')],
+    ['offers STARTTLS but has no certificate', 'smtp', ['220 mail.test\r\n', '250 STARTTLS\r\n', '454 TLS not available\r\n'], failure('tls', 'unavailable', 'starttls_unavailable', '454')],
     ['is full', 'smtp', ['421 too many connections\r\n'], overloaded('too many connections')],
     ['becomes full', 'smtp', ['220 mail.test\r\n', '421 closing\r\n'], overloaded()],
     ['turns us away', 'smtp', ['554 go away\r\n'], denied('go away')],
