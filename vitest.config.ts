@@ -9,8 +9,9 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     projects: [
-      suite('unit', ['test/**/*.test.ts'], ['test/**/*.servers.test.ts', 'test/**/*.e2e.test.ts']),
+      suite('unit', ['test/**/*.test.ts'], ['test/**/*.servers.test.ts', 'test/**/*.e2e.test.ts', 'test/**/*.faults.test.ts']),
       suite('servers', ['test/**/*.servers.test.ts']),
+      suite('faults', ['test/**/*.faults.test.ts']),
       suite('e2e', ['test/**/*.e2e.test.ts']),
     ],
   },

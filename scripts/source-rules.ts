@@ -12,12 +12,16 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   probes: ['core', 'children.ts'],
   report: ['core', 'words'],
   discover: ['core'],
-  diagnose: ['core', 'words'],
+  // The tools of the probes, by name: a walk looks at the layers below them with what they look with.
+  diagnose: [
+    'core', 'words', 'probes/lib/resolve.ts', 'probes/lib/resolv-conf.ts', 'probes/lib/dns-client.ts', 'probes/lib/tls.ts', 'probes/lib/tls-gauges.ts',
+    'probes/lib/icmp-backend.ts', 'probes/lib/icmp-codes.ts', 'probes/lib/icmp-verdict.ts', 'probes/lib/traceroute-codes.ts', 'probes/lib/traceroute-memory.ts', 'probes/lib/traceroute-route.ts',
+  ],
   exporter: ['core', 'words', 'log.ts'],
   notify: ['core/fields.ts'],
   config: ['core', 'probes/index.ts'],
   'runtime.ts': ['core', 'words', 'children.ts', 'log.ts', 'config', 'probes/index.ts', 'each.ts', 'discover', 'diagnose', 'exporter', 'notify'],
-  commands: ['core', 'words', 'log.ts', 'config', 'probes/index.ts', 'report', 'discover', 'exporter/server.ts', 'exporter/web-config.ts', 'each.ts', 'round.ts', 'runtime.ts'],
+  commands: ['core', 'words', 'log.ts', 'config', 'probes/index.ts', 'report', 'discover', 'diagnose', 'exporter/server.ts', 'exporter/web-config.ts', 'each.ts', 'round.ts', 'runtime.ts'],
   'cli.ts': ['commands', 'core'],
 }
 

@@ -12,6 +12,7 @@ interface Command {
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: { summary: 'probe on schedule and serve the metrics', load: async () => { const { help, serve } = await import('./commands/serve.ts'); return { help, run: serve } } },
   check: { summary: 'run probes once, now', load: async () => { const { help, check } = await import('./commands/check.ts'); return { help, run: check } } },
+  diagnose: { summary: 'walk the layers below a target, and say where it breaks', load: async () => { const { help, diagnose } = await import('./commands/diagnose.ts'); return { help, run: diagnose } } },
   validate: { summary: 'print every mistake of a config', load: async () => { const { help, validate } = await import('./commands/validate.ts'); return { help, run: validate } } },
   schema: { summary: 'print the JSON Schema of the config', load: async () => { const { help, schema } = await import('./commands/schema.ts'); return { help, run: schema } } },
 }

@@ -12,6 +12,7 @@ import { runJob } from './core/run.ts'
 import { createScheduler } from './core/scheduler.ts'
 import { createStore, type Store } from './core/store.ts'
 import { VERSION } from './core/version.ts'
+import { createEvidence } from './diagnose/evidence.ts'
 import { createExpander } from './each.ts'
 import { discoverLocal, localCertificates, localListeners, localMounts, type FoundEntry } from './discover/local.ts'
 import { createExposition, type Exposition } from './exporter/exposition.ts'
@@ -121,6 +122,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       if (turn) {
         const failure = result.status === 'ok' ? {} : result.failure
         log.info({ id: state.job.id, probe: state.job.name, target: state.job.target, ...failure }, turn === 'healthy' ? 'probe is healthy' : 'probe is unhealthy')
+        if (turn === 'unhealthy') evidence.gather(state, result)
       }
     },
     onLag: (seconds) => metrics.lag(seconds),
@@ -132,6 +134,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       store.touch(state.slot)
     },
   })
+  const evidence = createEvidence({ store, onDrop: (cause) => metrics.evidenceDropped(cause) })
   const rootCauses = createRootCauses(store, (id) => scheduler.runNow(id))
   const exposition = createExposition({ store, types: probeTypes, registry: metrics.registry })
   const sources = new Map<string, readonly Job[]>()
@@ -145,6 +148,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       if (wanted.has(job.id)) continue
       scheduler.remove(job.id)
       store.remove(job.id)
+      evidence.forget(job.id)
       job.release()
     }
     for (const { id, type } of wanted.values()) {
@@ -263,6 +267,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       ready = false
       for (const timer of timers) clearInterval(timer)
       expander.stop()
+      evidence.stop()
       await scheduler.stop(withinMs)
       for (const { job } of store.all()) job.release()
       loop.stop()

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Dependency, Job, Limit, ProbeType, Target } from '../core/probe.ts'
 import { Secret } from '../core/secrets.ts'
 import { parseTargetUrl } from '../core/target-url.ts'
+import { wayTo, type Reached } from '../core/way.ts'
 import { commonShape, type Common } from './schema.ts'
 
 /** Where in an entry something is wrong; an empty path is the entry itself. */
@@ -39,10 +40,9 @@ const DEFAULT_TIMEOUT_MS = 5_000
 const MINUTE_MS = 60_000
 
 /** What every type's options parse to, as far as a job is concerned. */
-interface Options {
+interface Options extends Reached {
   readonly target: Target
   readonly addresses?: unknown
-  readonly ip_protocol?: unknown
 }
 
 /** Builds the job of one entry and one target from options that the type's schema has parsed; `raw` is what it parsed. */
@@ -77,6 +77,7 @@ function buildJob(type: ProbeType, common: Common, options: Options, raw: object
     // Of the raw options: a changed password or query counts too, and only the hash is kept.
     fingerprint: createHash('sha256').update(JSON.stringify([about, raw])).digest('hex'),
     load: type.load,
+    ways: () => type.ways?.(options as never) ?? wayTo(options), // safe: the caller parsed `options` with `type.options`
     run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
     release: () => type.release?.(options as never), // safe: as above
   }
@@ -93,7 +94,7 @@ function eachOf(options: Options, build: (pinned: Options) => Job): Job['each'] 
   if (addresses !== 'each' || host === undefined || isIP(host) !== 0 || !target.at || target.ip !== undefined) return undefined
   return {
     host,
-    ipProtocol: wanted === 'ip4' || wanted === 'ip6' ? wanted : 'any',
+    ipProtocol: wanted ?? 'any',
     at: (ip) => build({ ...options, target: target.at?.(ip) ?? target }),
   }
 }

@@ -33,13 +33,19 @@ export function explain(error: unknown, layer: Layer, codes: Readonly<Record<str
   if (errno === undefined) return byCode('prober_bug', message, layer, codes)
   const ours = OURS[errno]
   if (ours) return byCode(ours, message, layer, codes)
-  switch (THEIRS[errno]) {
+  switch (thrownAway(error, errno) ? 'unreachable' : THEIRS[errno]) {
     case 'refused': return byCode('connect_refused', message, layer, codes)
     case 'unreachable': return byCode(hasNetwork() ? 'network_unreachable' : 'prober_no_network', message, layer, codes)
     case 'reset': return byCode(layerCode(layer, 'reset'), message, layer, codes)
     case 'timeout': return byCode(layerCode(layer, 'timeout'), message, layer, codes)
     default: return byCode('prober_bug', `${errno}: ${message}`, layer, codes)
   }
+}
+
+/** Whether a blackhole route of this machine took the packet. An address that means nothing without its interface has the same errno. */
+function thrownAway(error: unknown, errno: string): boolean {
+  if (errno !== 'EINVAL' || !(error instanceof Error && 'syscall' in error && 'address' in error)) return false
+  return ['connect', 'send'].includes(String(error.syscall)) && !/^fe[89ab]/i.test(String(error.address))
 }
 
 /** The failure that a run has which ended by its timeout in a phase of this layer. */

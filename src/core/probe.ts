@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { CodeSpec, SharedCode } from './codes.ts'
 import type { Layer, Reason } from './result.ts'
+import type { Way } from './way.ts'
 
 export type Mode = 'read-only' | 'read-write'
 
@@ -15,6 +16,7 @@ export interface Target {
   readonly host?: string | undefined
   /** The one address of the host that is meant; certificates and host headers stay the host's. */
   readonly ip?: string | undefined
+  readonly port?: number | undefined
   /** The same target at one address of its host. */
   at?(ip: string): Target
   /** The canonical address: scheme, host, port and path; never userinfo, query or fragment. It is the `target` label. */
@@ -98,6 +100,8 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
   defaultTargets?(): readonly string[]
   /** A config entry that works: type-checked, documented and tested. */
   readonly example: z.input<S>
+  /** The hosts that the target stands on and how they are reached: where the target's own host and port, over plain TCP, are not all of it. */
+  ways?(options: z.output<S>): readonly Way[]
   /** Loads what a run needs, once; not part of the time that a run measures. */
   load?(): Promise<unknown>
   run(options: z.output<S>, probe: ProbeContext<P, G, C | SharedCode>): Promise<void>
@@ -109,10 +113,11 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
 }
 
 /** A probe type as the rest of the program sees it: options already checked, their type forgotten. */
-export interface ProbeType extends Omit<ProbeSpec<z.ZodObject<OptionShape>, string, string, string>, 'run' | 'release' | 'example'> {
+export interface ProbeType extends Omit<ProbeSpec<z.ZodObject<OptionShape>, string, string, string>, 'run' | 'release' | 'ways' | 'example'> {
   readonly example: Readonly<Record<string, unknown>>
   run(options: never, probe: ProbeContext): Promise<void>
   release?(options: never): void
+  ways?(options: never): readonly Way[]
 }
 
 /** Declares a probe type. Everything else (config, docs, metrics, JSON Schema) follows from what it says here. */
@@ -180,6 +185,7 @@ export interface Job {
   readonly fingerprint: string
   /** What has to be loaded before the first run. */
   readonly load: (() => Promise<unknown>) | undefined
+  ways(): readonly Way[]
   run(probe: ProbeContext): Promise<void>
   /** Called when the job will not run again, or not soon: lets go of what its runs have kept between them. */
   release(): void

@@ -1,3 +1,4 @@
+import type { Diagnosis } from './diagnosis.ts'
 import { judge, lapse, UNJUDGED, type Health } from './health.ts'
 import { createHistory, type PastMinute, type PastRun } from './history.ts'
 import type { Job } from './probe.ts'
@@ -24,6 +25,8 @@ export interface PastFailure {
   readonly status: 'failed' | 'unknown'
   readonly failure: Failure
   readonly phases: readonly PhaseTiming[]
+  /** What the layers below showed at that time, where it was looked at. */
+  readonly evidence?: Diagnosis
 }
 
 /** Everything known about one job. A row is one object for the life of the job, and its fields change. */
@@ -66,6 +69,8 @@ export interface Store {
   runs(state: JobState): PastRun[]
   minutes(state: JobState): PastMinute[]
   failures(state: JobState): readonly PastFailure[]
+  /** Keeps evidence with the failure of that time, if that is still known. */
+  attach(id: string, startedAt: number, evidence: Diagnosis): void
   /** Called with the slot whenever something that is exported about it may have changed. */
   onTouch(listener: (slot: number) => void): void
   touch(slot: number): void
@@ -150,6 +155,12 @@ export function createStore(): Store {
     runs: (state) => history.runs(state.slot, Object.keys(state.job.phases).length),
     minutes: (state) => history.minutes(state.slot),
     failures: (state) => pastFailures.get(state.job.id) ?? [],
+    attach(id, startedAt, evidence) {
+      const kept = pastFailures.get(id)
+      const index = kept?.findIndex((failure) => failure.startedAt === startedAt) ?? -1
+      const failure = kept?.[index]
+      if (failure) kept?.splice(index, 1, { ...failure, evidence })
+    },
     onTouch(listener) { listeners.push(listener) },
     touch,
   }

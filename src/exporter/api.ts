@@ -1,9 +1,11 @@
-import { SHARED_CODES, type CodeSpec } from '../core/codes.ts'
+import type { Diagnosis } from '../core/diagnosis.ts'
 import { lapse } from '../core/health.ts'
 import type { ProbeType } from '../core/probe.ts'
 import { STATUSES, type Failure, type PhaseTiming } from '../core/result.ts'
 import { redact } from '../core/secrets.ts'
 import type { JobState, Store } from '../core/store.ts'
+import { diagnosisSentence } from '../words/diagnosis.ts'
+import { meaningOf } from '../words/language.ts'
 
 /** Version of everything under /api/v1; keys are added, never changed. */
 export const SCHEMA_VERSION = 1
@@ -68,13 +70,6 @@ export function errorJson(error: string): object {
   return { schema_version: SCHEMA_VERSION, error }
 }
 
-/** What a failure's code means, in both languages. */
-export function sentences(codes: Readonly<Record<string, CodeSpec>>, code: string): { readonly en: string, readonly zh: string } | undefined {
-  const shared: Readonly<Record<string, CodeSpec>> = SHARED_CODES
-  const spec = codes[code] ?? shared[code]
-  return spec && { en: spec.en, zh: spec.zh }
-}
-
 function probeJson(state: JobState, now: number) {
   const { job, last, cause } = state
   const explained = cause.kind === 'explained' ? cause : undefined
@@ -122,8 +117,9 @@ function historyJson(store: Store, state: JobState) {
       minutes: store.minutes(state).map(({ startedAt, count, failed, p50, p95 }) => ({
         started_at: time(startedAt), runs: count, failed, p50_seconds: seconds(p50), p95_seconds: seconds(p95),
       })),
-      failures: store.failures(state).map(({ startedAt, ms, status, failure, phases }) => ({
+      failures: store.failures(state).map(({ startedAt, ms, status, failure, phases, evidence }) => ({
         started_at: time(startedAt), duration_seconds: seconds(ms), status, failure: failureJson(state, failure), phases: phasesJson(phases),
+        ...(evidence ? { evidence: evidenceJson(state, evidence) } : {}),
       })),
     },
   }
@@ -131,7 +127,11 @@ function historyJson(store: Store, state: JobState) {
 
 function failureJson({ job }: JobState, { layer, reason, code, message }: Failure) {
   // Redacted once when the run ended; a secret that was read since then counts as well.
-  return { layer, reason, code, message: redact(message), sentence: sentences(job.codes, code) ?? null }
+  return { layer, reason, code, message: redact(message), sentence: meaningOf(code, job.codes) ?? null }
+}
+
+function evidenceJson({ job: { codes } }: JobState, evidence: Diagnosis) {
+  return { ...evidence, sentence: { en: diagnosisSentence(evidence, codes, 'en'), zh: diagnosisSentence(evidence, codes, 'zh') } }
 }
 
 function phasesJson(phases: readonly PhaseTiming[]) {

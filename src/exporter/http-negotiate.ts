@@ -1,5 +1,6 @@
+import type { Language } from '../words/language.ts'
+
 export type MetricsFormat = 'text' | 'openmetrics'
-export type Language = 'en' | 'zh'
 
 export const METRICS_TYPES: Readonly<Record<MetricsFormat, string>> = {
   text: 'text/plain; version=0.0.4; charset=utf-8',

@@ -1,5 +1,5 @@
 import type { Status } from '../core/result.ts'
-import type { Language } from './http-negotiate.ts'
+import type { Language } from '../words/language.ts'
 
 /** The status page's own words: a language that lacks one does not compile. */
 export interface PageWords {

@@ -1,5 +1,6 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { DROP_CAUSES, type DropCause } from '../core/diagnosis.ts'
 import { SKIP_CAUSES, type SkipCause } from '../core/scheduler.ts'
 import type { Family } from './families.ts'
 
@@ -31,6 +32,7 @@ export const OWN = {
   loopDelay: { name: 'curlew_event_loop_delay_seconds', kind: 'histogram', labels: ['le'], help: 'How late the event loop was, sampled all the time.' },
   stuckChildren: { name: 'curlew_stuck_children', kind: 'gauge', labels: [], help: 'Helper processes that hang in a call of the operating system, as on a hung mount.' },
   unmapped: { name: 'curlew_unmapped_errors_total', kind: 'counter', labels: ['type'], help: 'Errors sent by targets that no failure code of the probe type stands for.' },
+  evidenceDropped: { name: 'curlew_evidence_dropped_total', kind: 'counter', labels: ['cause'], help: 'Targets that turned unhealthy without evidence being gathered: cooldown (looked at a few minutes ago), busy (too many others at the same time), failed (it came to no end).' },
   discovered: { name: 'curlew_discovery_last_success_timestamp_seconds', kind: 'gauge', labels: ['source'], help: 'When a source of targets was last read successfully, in Unix time.' },
 } as const satisfies Readonly<Record<string, Family>>
 
@@ -45,6 +47,7 @@ export interface OwnMetrics {
   skipped(cause: SkipCause, count?: number): void
   /** A target of this probe type sent an error that no code stands for. */
   unmapped(type: string): void
+  evidenceDropped(cause: DropCause): void
   /** The event loop was late by so many seconds. */
   loopDelay(seconds: number): void
   /** A source of targets was read, and has its series from then on; `at` is wall clock in ms. */
@@ -83,6 +86,7 @@ export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
   const loopDelay = histogram(OWN.loopDelay)
   reading(OWN.stuckChildren, stuck)
   const unmapped = counter(OWN.unmapped)
+  const evidenceDropped = counter(OWN.evidenceDropped)
   const discovered = gauge(OWN.discovered)
 
   for (const type of types) {
@@ -90,6 +94,7 @@ export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
     unmapped.inc({ type }, 0)
   }
   for (const cause of SKIP_CAUSES) skipped.inc({ cause }, 0)
+  for (const cause of DROP_CAUSES) evidenceDropped.inc({ cause }, 0)
 
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: NEVER_MS })
   for (const name of REFUSED_BY_PROMTOOL) registry.removeSingleMetric(name)
@@ -117,6 +122,7 @@ export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
     lag: (seconds) => lag.observe(seconds),
     skipped: (cause, count = 1) => skipped.inc({ cause }, count),
     unmapped: (type) => unmapped.inc({ type }),
+    evidenceDropped: (cause) => evidenceDropped.inc({ cause }),
     loopDelay(seconds) {
       loopDelay.observe(seconds)
       // In ns, of which a histogram wants at least one.

@@ -3,8 +3,8 @@ import { formatDuration } from '../core/fields.ts'
 import { lapse } from '../core/health.ts'
 import { redact } from '../core/secrets.ts'
 import type { JobState, Store } from '../core/store.ts'
-import { sentences, type Query } from './api.ts'
-import type { Language } from './http-negotiate.ts'
+import { meaningOf, type Language } from '../words/language.ts'
+import type { Query } from './api.ts'
 import { PAGE_WORDS, type PageWords } from './http-words.ts'
 
 const ROWS = 100
@@ -131,7 +131,7 @@ function row(state: JobState, language: Language, words: PageWords, now: number)
   const { job, last, cause } = state
   const status = last?.status ?? 'none'
   const failure = last && last.status !== 'ok' ? last.failure : undefined
-  const sentence = failure && sentences(job.codes, failure.code)?.[language]
+  const sentence = failure && meaningOf(failure.code, job.codes)?.[language]
   const detail = failure && redact(failure.message)
   const overdue = state.nextRunAt !== undefined && now > state.nextRunAt + job.timeoutMs + OVERDUE_MS
   const why = cause.kind === 'explained' ? `<a href="/api/v1/probes/${escapeHtml(cause.rootId)}">${escapeHtml(cause.root)}</a>`

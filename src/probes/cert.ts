@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 import { Endpoint, Host, hostPort, secret } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
+import { wayTo } from '../core/way.ts'
 import type { SharedCode } from '../core/codes.ts'
 import { CERT_CODES, FileProblem, verdictOf, type Problem } from './lib/cert-codes.ts'
 import { collect, type Collected } from './lib/cert-collect.ts'
@@ -59,6 +60,12 @@ export const cert = defineProbe({
     if (url.username !== '') throw new Error('expected no user name in the URL: a certificate is shown to everybody')
     if (!['', '/'].includes(url.pathname)) throw new Error('expected a URL without a path, such as tls://host:port?starttls=smtp; a file is cert:///path')
     return { ...query, target: url.host }
+  },
+  ways(options) {
+    const target = withPort(options.target, options.starttls)
+    if (target instanceof PathTarget) return []
+    // Without a login, a connection to MySQL counts towards max_connect_errors.
+    return wayTo({ ...options, target }, options.starttls === undefined ? options : undefined, options.starttls !== 'mysql')
   },
   example: { target: 'mail.example.org:25', starttls: 'smtp' },
 

@@ -4,6 +4,7 @@ import type { SharedCode } from '../core/codes.ts'
 import { explain } from '../core/errors.ts'
 import { Endpoint, parseEndpoint, pattern } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
+import { wayTo } from '../core/way.ts'
 import { addressesOf, dial, dialFields, dialGauges } from './lib/dial.ts'
 import { askStream, askUdp, connectTcp, encodeQuery, type Waiting } from './lib/dns-client.ts'
 import { isQueryName, RCODES, RECORD_TYPES, type Answer, type Message, type Rcode } from './lib/dns-message.ts'
@@ -108,6 +109,7 @@ export const dns = defineProbe({
     // An address with a zone (fe80::1%eth0) is no target: the zone means nothing on another machine.
     return systemResolver().servers.flatMap(({ ip, port }) => (ip.includes('%') ? [] : String(new Endpoint(ip, port))))
   },
+  ways: (read) => wayTo(read, read.transport === 'dot' ? read : undefined, read.transport !== 'udp'),
   example: { target: '10.96.0.10', query: 'kubernetes.default.svc.cluster.local', answers: ['^10\\.'] },
   async run(read, probe) {
     probe.zeroPhases()

@@ -2,6 +2,7 @@ import { isIP, type Socket } from 'node:net'
 import type { SharedCode } from '../core/codes.ts'
 import { Endpoint } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
+import { wayTo } from '../core/way.ts'
 import { VERSION } from '../core/version.ts'
 import { addressOf, dial, type Resolve } from './lib/dial.ts'
 import { isExpected, judge } from './lib/http-checks.ts'
@@ -56,6 +57,12 @@ export const http = defineProbe({
       target: `${printable(url)}${url.search}`,
       ...(username === '' && password === '' ? {} : { basic_auth: { username, password } }),
     }
+  },
+  // Behind a proxy, the proxy is what this machine reaches.
+  ways(options) {
+    const url = options.target.url()
+    const proxy = proxyRules(options)(url, options.target.ip)
+    return proxy ? wayTo({ target: proxy.endpoint }) : wayTo(options, url.protocol === 'https:' ? options : undefined)
   },
   example: { target: 'https://shop.example.org/health', status: [200], marker: '"status":"up"', body_not_matches: ['(?i)maintenance'] },
 

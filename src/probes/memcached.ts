@@ -52,6 +52,7 @@ export const memcached = defineProbe({
   levels: {
     connections_ratio: { gauge: 'probe_memcached_connections_ratio', worse: 'above' },
     memory_ratio: { gauge: 'probe_memcached_memory_ratio', worse: 'above' },
+    items_evicted: { gauge: 'probe_memcached_items_evicted', worse: 'above' },
   },
   schemes: ['memcached'],
   fromUrl(url) {

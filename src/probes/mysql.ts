@@ -5,6 +5,7 @@ import { z } from 'zod'
 import type { SharedCode } from '../core/codes.ts'
 import { hostPort, secret } from '../core/fields.ts'
 import { defineProbe, type ProbeContext } from '../core/probe.ts'
+import { wayTo } from '../core/way.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
 import type { MysqlClient } from './lib/mysql-client.ts'
 import { MYSQL_CODES, type MysqlCode } from './lib/mysql-codes.ts'
@@ -82,6 +83,8 @@ export const mysql = defineProbe({
       ...(url.protocol === 'mysqls:' ? { tls: true } : {}),
     }
   },
+  // A connection without a login counts towards max_connect_errors.
+  ways: (options) => wayTo(options, undefined, false),
   example: { target: 'mysql.example.org:3306', username: 'prober', password: 'change-me', heartbeat: { table: 'probe.heartbeat' }, prepare: true },
 
   load: loadClient,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { SharedCode } from '../core/codes.ts'
 import { secret } from '../core/fields.ts'
 import { defineProbe, type ProbeContext } from '../core/probe.ts'
+import { wayTo } from '../core/way.ts'
 import { dialFields } from './lib/dial.ts'
 import { findView, isSentAway, MOST_MASTERS, visitMasters, type MasterVisit, type View } from './lib/redis-cluster-visits.ts'
 import { REDIS_CLUSTER_CODES, REDIS_CODES } from './lib/redis-codes.ts'
@@ -63,6 +64,7 @@ export const redisCluster = defineProbe({
     if (!['', '/'].includes(url.pathname)) throw new Error('expected a URL without a path, as in redis+cluster://host,host:7001')
     return { ...optionsOfUrl(url), target: hosts.join(',') }
   },
+  ways: (options) => options.target.endpoints.flatMap((target) => wayTo({ ...options, target }, options.tls ? options : undefined)),
   example: { target: 'redis-0.example.org,redis-1.example.org,redis-2.example.org', key_prefix: 'probe:' },
 
   load: loadClient,

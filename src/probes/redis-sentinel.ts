@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { SharedCode } from '../core/codes.ts'
 import { secret, type Endpoint } from '../core/fields.ts'
 import { defineProbe, type ProbeContext } from '../core/probe.ts'
+import { wayTo } from '../core/way.ts'
 import { dialFields } from './lib/dial.ts'
 import { REDIS_CODES, REDIS_SENTINEL_CODES } from './lib/redis-codes.ts'
 import { lagBytes, numberOf, ratioOf } from './lib/redis-info.ts'
@@ -71,6 +72,7 @@ export const redisSentinel = defineProbe({
     const [, path = url.pathname, db] = /^(\/[^/]+)\/(\d*)$/.exec(url.pathname) ?? []
     return { ...optionsOfUrl(url), target: `${hosts.join(',')}${path}`, ...(db === undefined || db === '' ? {} : { db: Number(db) }) }
   },
+  ways: (options) => options.target.endpoints.flatMap((target) => wayTo({ ...options, target }, options.sentinel_tls ?? options.tls ? options : undefined)),
   example: { target: 'sentinel-0.example.org,sentinel-1.example.org,sentinel-2.example.org/mymaster', key_prefix: 'probe:' },
 
   load: loadClient,

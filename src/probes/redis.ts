@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { hostPort, secret } from '../core/fields.ts'
 import { defineProbe, type ProbeContext } from '../core/probe.ts'
 import type { SharedCode } from '../core/codes.ts'
+import { wayTo } from '../core/way.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
 import { REDIS_CODES, type RedisCode } from './lib/redis-codes.ts'
 import type { RedisClient } from './lib/redis-client.ts'
@@ -54,6 +55,7 @@ export const redis = defineProbe({
     memory_ratio: { gauge: 'probe_redis_memory_ratio', worse: 'above' },
     clients_ratio: { gauge: 'probe_redis_clients_ratio', worse: 'above' },
     replication_lag_bytes: { gauge: 'probe_redis_replication_lag_bytes', worse: 'above' },
+    master_link_up: { gauge: 'probe_redis_master_link_up', worse: 'below' },
   },
   schemes: ['redis', 'rediss'],
   fromUrl(url) {
@@ -61,6 +63,7 @@ export const redis = defineProbe({
     if (database === undefined) throw new Error('expected the path of the URL to be the number of a database, as in redis://host/3')
     return { ...optionsOfUrl(url), target: url.host, ...(database === '' ? {} : { db: Number(database) }) }
   },
+  ways: (options) => wayTo(options, options.tls ? options : undefined),
   example: { target: 'redis.example.org:6379', key_prefix: 'probe:' },
 
   load: loadClient,

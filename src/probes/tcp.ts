@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { hostPort, pattern } from '../core/fields.ts'
 import { defineProbe } from '../core/probe.ts'
+import { wayTo } from '../core/way.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
 import { closePolitely, readUntil, send } from './lib/stream.ts'
 import { awaitRefusal, checkTls, secure, tlsFailure, tlsFields, tlsGauges } from './lib/tls.ts'
@@ -45,6 +46,7 @@ export const tcp = defineProbe({
     const query = Object.fromEntries(Array.from(url.searchParams, ([key, value]) => [key, key === 'insecure_skip_verify' ? value === 'true' : value]))
     return { ...query, target: url.host, tls: url.protocol === 'tcp+tls:' }
   },
+  ways: (options) => wayTo(options, options.tls ? options : undefined),
   example: { target: 'mail.example.org:25', expect: '^220 ', send: 'QUIT\r\n' },
 
   async run(options, probe) {

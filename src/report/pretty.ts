@@ -1,6 +1,8 @@
 import { styleText } from 'node:util'
 import type { Status } from '../core/result.ts'
-import { sentence, type Language, type Reported } from './outcome.ts'
+import { meaningOf, type Language } from '../words/language.ts'
+import type { Reported } from './outcome.ts'
+import { duration, printable } from './text.ts'
 
 const MARKS: Readonly<Record<Status, { readonly mark: string, readonly style: 'green' | 'red' | 'yellow' }>> = {
   ok: { mark: '✓', style: 'green' },
@@ -30,7 +32,7 @@ export function prettyReport(outcomes: readonly Reported[], { color, language }:
     return [
       head.trimEnd(),
       `  ${paint(style, `${words[result.status]} ${layer}/${reason}`)} (${code}): ${printable(message)}`,
-      ...[sentence(code, job.codes, language)].filter((text) => text !== undefined).map((text) => `  ${text}`),
+      ...[meaningOf(code, job.codes)?.[language]].filter((text) => text !== undefined).map((text) => `  ${text}`),
       ...(explainedBy === undefined ? [] : [`  ${words.explained} ${explainedBy}`]),
     ]
   })
@@ -38,16 +40,4 @@ export function prettyReport(outcomes: readonly Reported[], { color, language }:
     .map((status) => `${outcomes.filter(({ result }) => result.status === status).length} ${words[status]}`)
     .join(', ')
   return `${[...lines, totals].join('\n')}\n`
-}
-
-/** Milliseconds for a person: `0.42 ms`, `12 ms`, `1.5 s`. */
-function duration(ms: number): string {
-  if (ms < 10) return `${ms.toFixed(2)} ms`
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
-}
-
-/** What a target sent may hold control characters that would drive the terminal. */
-function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- the control characters are what has to go
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
 }

@@ -17,10 +17,11 @@ export interface Ran {
   readonly stderr: string
 }
 
-/** Runs a command to its end, as a person would; `signalAfter` sends it a signal once stderr or stdout matches. */
+/** Runs a command to its end, as a person would; `interrupt` sends it a signal once stderr or stdout matches, `meanwhile` is given its process. */
 export function runCurlew(
   args: readonly string[],
-  { env = {}, cwd, wrap = [], interrupt }: { env?: NodeJS.ProcessEnv, cwd?: string, wrap?: readonly string[], interrupt?: { when: RegExp, signal: NodeJS.Signals } } = {},
+  { env = {}, cwd, wrap = [], interrupt, meanwhile }:
+  { env?: NodeJS.ProcessEnv, cwd?: string, wrap?: readonly string[], interrupt?: { when: RegExp, signal: NodeJS.Signals }, meanwhile?: (pid: number) => Promise<unknown> } = {},
 ): Promise<Ran> {
   const [command = process.execPath, ...rest] = [...wrap, process.execPath, LAUNCHER, ...args]
   return new Promise((resolve, reject) => {
@@ -32,6 +33,8 @@ export function runCurlew(
     child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); look() })
     child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); look() })
     child.on('error', reject)
+    const beside = child.pid === undefined ? undefined : meanwhile?.(child.pid)
+    beside?.catch(reject)
     child.on('close', (code, signal) => {
       clearTimeout(hard)
       resolve({ code, signal, stdout, stderr })

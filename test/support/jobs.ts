@@ -8,7 +8,7 @@ export function testJob(over: Partial<Job> & { name: string }): Job {
   const job: Job = {
     id: jobId(over.name, target), type: 'test', target, host: '127.0.0.1', labels: {}, schedule: { everyMs: 10_000 },
     timeoutMs: 1_000, failureThreshold: 1, successThreshold: 1, dependsOn: [], mode: 'read-only', limits: [], histogram: false, discovered: false, each: undefined, load: undefined,
-    phases: { connect: 'connect', request: 'request' }, codes: {}, fingerprint: '', run: async () => {}, release: () => {}, ...over,
+    phases: { connect: 'connect', request: 'request' }, codes: {}, fingerprint: '', ways: () => [], run: async () => {}, release: () => {}, ...over,
   }
   return over.fingerprint === undefined ? { ...job, fingerprint: JSON.stringify(job) } : job
 }

@@ -2,15 +2,9 @@ import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext, DEFAULT_CIPHERS, type SecureContext, type SecureVersion } from 'node:tls'
 import { ProbeFailure } from '../../core/probe.ts'
+import type { TlsOptions } from '../../core/way.ts'
 
-export interface TlsOptions {
-  readonly ca_file?: string | undefined
-  readonly cert_file?: string | undefined
-  readonly key_file?: string | undefined
-  readonly server_name?: string | undefined
-  readonly insecure_skip_verify: boolean
-  readonly min_version: 'TLS1.0' | 'TLS1.1' | 'TLS1.2' | 'TLS1.3'
-}
+export type { TlsOptions }
 
 /** What a set of options comes to: shared by every probe that has the same. */
 export interface Trust {

@@ -49,13 +49,13 @@ function expiryOf(leaf: DetailedPeerCertificate): number {
 }
 
 /** Exports what a finished handshake has agreed on. */
-export function exportAgreed(probe: ProbeContext<string, TlsGauge>, socket: TLSSocket): void {
+export function exportAgreed(probe: Pick<ProbeContext<string, TlsGauge>, 'gauge'>, socket: TLSSocket): void {
   probe.gauge('probe_tls_version_info', 1, { version: versionOf(socket.getProtocol()) })
   probe.gauge('probe_tls_cipher_info', 1, { cipher: socket.getCipher().standardName })
 }
 
 /** Exports which certificates came, whether or not they verify. */
-export function exportSent(probe: ProbeContext<string, TlsGauge>, { sent, chainExpiry }: Peer, verified: boolean): void {
+export function exportSent(probe: Pick<ProbeContext<string, TlsGauge>, 'gauge'>, { sent, chainExpiry }: Peer, verified: boolean): void {
   const [leaf] = sent
   if (!leaf) return
   probe.gauge('probe_ssl_earliest_cert_expiry', Math.min(...sent.map((certificate) => certificate.validToDate.getTime())) / 1000)

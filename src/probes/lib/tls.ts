@@ -63,7 +63,7 @@ export interface Handshake {
  * `onSent` is given what the server sent, in its order, the first is its own; also where the handshake fails after that.
  */
 export function shakeHands(
-  probe: ProbeContext<'tls', TlsGauge, never>, socket: Socket, host: string, options: TlsOptions, alpn: readonly string[] = [],
+  probe: Pick<ProbeContext<'tls', TlsGauge, never>, 'phase' | 'gauge'>, socket: Socket, host: string, options: TlsOptions, alpn: readonly string[] = [],
   onSent: (sent: readonly X509Certificate[]) => void = () => {},
 ): Promise<Handshake> {
   return probe.phase('tls', async () => {

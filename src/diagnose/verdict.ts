@@ -1,0 +1,88 @@
+import { STEPS, type Facts, type Finding, type Step, type StepName, type VerdictName } from '../core/diagnosis.ts'
+import type { Failure, Layer, Status } from '../core/result.ts'
+
+/** Where a person looks for what a layer blames. */
+export const STEP_OF: Readonly<Record<Layer, StepName>> = {
+  resolve: 'resolve', network: 'ping', connect: 'connect', tls: 'tls', auth: 'login', request: 'operation', assert: 'operation', prober: 'operation',
+}
+
+/** What is broken and how it is said, from what the probe says and what lies below it. */
+export interface Verdict {
+  readonly verdict: VerdictName
+  readonly broken?: StepName
+}
+
+/** The result of the probe itself. */
+export interface Said {
+  readonly status: Status
+  readonly failure?: Failure
+}
+
+type Kind<K extends Finding['kind']> = Extract<Finding, { kind: K }>
+
+export function findingsOf<K extends Finding['kind']>(steps: readonly Step[], kind: K): readonly Kind<K>[] {
+  return steps.flatMap(({ findings }) => findings).filter((finding): finding is Kind<K> => finding.kind === kind)
+}
+
+/** What the sentences may speak of. */
+export function factsOf({ host, target, port }: Pick<Facts, 'host' | 'target' | 'port'>, steps: readonly Step[]): Facts {
+  const servers = findingsOf(steps, 'name_server')
+  const connections = findingsOf(steps, 'connection')
+  const names = (found: readonly { readonly server: string }[]) => [...new Set(found.map(({ server }) => server))]
+  const addresses = (found: readonly { readonly address: string }[]) => [...new Set(found.map(({ address }) => address))]
+  const rtts = findingsOf(steps, 'ping').flatMap(({ rtt_seconds: rtt }) => (rtt === undefined ? [] : [rtt * 1_000]))
+  const lost = findingsOf(steps, 'route').find(({ end, hops }) => end && end.kind !== 'reached' && hops.some(({ address }) => address !== undefined))
+  return {
+    host, target, port,
+    knowing: names(servers.filter(({ addresses: found }) => found.length > 0)),
+    denying: names(servers.filter(({ failure }) => failure?.reason === 'not_found')),
+    silent: names(servers.filter(({ failure }) => failure?.reason === 'timeout')),
+    alive: addresses(connections.filter(({ failure }) => !failure)),
+    dead: addresses(connections.filter(({ failure }) => failure && failure.layer !== 'prober')),
+    routeEnd: lost?.end,
+    rttMs: rtts.length > 0 ? Math.min(...rtts) : undefined,
+  }
+}
+
+/** The verdict. The probe's own result decides whether anything is wrong; the layers below say where to look. */
+export function verdictOf({ status, failure }: Said, steps: readonly Step[], facts: Facts): Verdict {
+  if (status === 'unknown') return { verdict: 'ours' }
+  if (status === 'ok' || !failure) return { verdict: wellHow(steps, facts) }
+  const verdict = wrongHow(failure, steps, facts)
+  return { verdict, broken: brokenAt(verdict, failure, steps) }
+}
+
+function wellHow(steps: readonly Step[], { silent, denying, dead }: Facts): VerdictName {
+  if (silent.length + denying.length + dead.length > 0) return 'well_but'
+  return isSilent(steps) ? 'well_without_ping' : 'well'
+}
+
+function wrongHow({ layer, reason }: Failure, steps: readonly Step[], { knowing, denying, silent, alive, dead, rttMs, routeEnd }: Facts): VerdictName {
+  if (layer === 'resolve') {
+    if (denying.length > 0) return knowing.length > 0 ? 'name_disputed' : 'name_missing'
+    return silent.length > 0 && knowing.length === 0 ? 'servers_silent' : 'code'
+  }
+  if (layer !== 'connect' && layer !== 'network') return 'code'
+  if (reason === 'refused') return alive.length > 0 ? 'some_addresses_dead' : 'port_closed'
+  if (reason !== 'timeout' && reason !== 'unreachable') return 'code'
+  if (alive.length > 0 && dead.length > 0) return 'some_addresses_dead'
+  if (layer === 'connect' && rttMs !== undefined) return 'port_dropped'
+  if (routeEnd !== undefined) return 'route_ends'
+  return isSilent(steps) && reason === 'timeout' ? 'host_gone' : 'code'
+}
+
+/** Pings were sent, in a way that is known to work, and none was answered. */
+function isSilent(steps: readonly Step[]): boolean {
+  const pings = findingsOf(steps, 'ping')
+  return pings.length > 0 && pings.every(({ received, failure }) => received === 0 && failure?.layer === 'network')
+}
+
+function brokenAt(verdict: VerdictName, { layer }: Failure, steps: readonly Step[]): StepName {
+  if (verdict === 'host_gone') return 'ping'
+  if (verdict === 'route_ends') return 'route'
+  // Files and mounts have no layers below them.
+  const blamed = steps.some(({ step }) => step !== 'operation') ? STEP_OF[layer] : 'operation'
+  // A name that no server knows breaks before the probe does; a ping that is not answered breaks nothing.
+  const first = STEPS.find((name) => name !== 'ping' && name !== 'route' && steps.some((step) => step.step === name && step.status === 'failed'))
+  return first !== undefined && STEPS.indexOf(first) < STEPS.indexOf(blamed) ? first : blamed
+}

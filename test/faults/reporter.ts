@@ -1,0 +1,37 @@
+import type { Reporter, TestCase } from 'vitest/node'
+import type { Row } from './table.ts'
+
+/** What `npm run faults` prints: a line a fault, with what was expected and what Curlew said, and the total. */
+export default class FaultReporter implements Reporter {
+  readonly #rows: { readonly row: Row, readonly right: boolean }[] = []
+  #broken = 0
+
+  onTestCaseResult(test: TestCase): void {
+    const { row } = test.meta()
+    const { state, errors = [] } = test.result()
+    const right = state === 'passed'
+    if (!row) {
+      this.#broken++
+      return write([`✗ ${test.fullName}`, ...errors.map(({ message }) => `    ${message}`)])
+    }
+    this.#rows.push({ row, right })
+    const { group, fault, like, expected, got, ms } = row
+    write([
+      `${right ? '✓' : '✗'} ${group.padEnd(11)} ${fault.padEnd(58)} ${expected.padEnd(64)} ${Math.round(ms).toString().padStart(6)} ms`,
+      ...(right ? [] : [`    got ${got}`, ...errors.filter(({ name }) => name !== 'AssertionError').map(({ message }) => `    ${message}`)]),
+      ...(right && like !== undefined ? [`    not told from: ${like}`] : []),
+    ])
+  }
+
+  onTestRunEnd(_modules: unknown, unhandled: readonly { readonly message: string }[]): void {
+    const named = this.#rows.filter(({ right }) => right).length
+    write([
+      ...unhandled.map(({ message }) => `✗ ${message}`),
+      '', `${this.#rows.length} faults, ${named} named right${this.#broken > 0 ? `; ${this.#broken} could not be tried` : ''}`,
+    ])
+  }
+}
+
+function write(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
