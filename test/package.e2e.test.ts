@@ -60,6 +60,12 @@ describe('the packed package', () => {
     expect({ code: closed.code, status: statusOf(closed.stdout) }).toEqual({ code: 1, status: 'failed' })
   })
 
+  it('walks the layers below a target', async () => {
+    const { code, stdout } = await run(curlew, ['diagnose', `tcp://127.0.0.1:${await freePort()}`])
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/is up, but nothing listens on port/)
+  })
+
   it('checks a directory, in a process of its own', async () => {
     const there = await run(curlew, ['check', `mount://${home.path}?require_mount=false`, '-o', 'json'])
     expect({ code: there.code, status: statusOf(there.stdout) }).toEqual({ code: 0, status: 'ok' })

@@ -4,6 +4,7 @@ import type { Diagnosis } from '../../src/core/diagnosis.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { runCurlew, serveCurlew } from '../support/curlew.ts'
 import { ADDRESSES, createNetwork, type Machine, type Network } from '../support/netns.ts'
+import { tcpServer } from '../support/tcp.ts'
 import { eventually, freePort, startProcess, temporaryDirectory, type Running } from '../support/process.ts'
 
 const B = ADDRESSES.b.ip4
@@ -51,6 +52,8 @@ async function diagnose(url: string): Promise<Diagnosis & { readonly code: numbe
   return { ...(diagnosis as object), code } as never // safe: as above
 }
 
+interface Looked { readonly probe: { readonly history: { readonly failures: readonly { readonly evidence?: object }[] } } }
+const hasEvidence = ({ probe }: Looked) => probe.history.failures.some(({ evidence }) => evidence)
 const statuses = ({ steps }: Diagnosis) => steps.map(({ step, status }) => `${step} ${status}`)
 
 describe('curlew diagnose', () => {
@@ -185,14 +188,34 @@ describe('curlew diagnose', () => {
     const served = await serveCurlew(['-c', `${dir}/evidence.yaml`])
     try {
       const evidence = await eventually(async () => {
-        const { text } = await served.get('/api/v1/probes/lookup?probe=gone')
-        const { probe } = JSON.parse(text) as { probe: { history: { failures: { evidence?: object }[] } } } // safe: the API's shape
+        const { probe } = JSON.parse((await served.get('/api/v1/probes/lookup?probe=gone')).text) as Looked // safe: the API's shape
         return probe.history.failures[0]?.evidence
       }, 10_000, 'evidence')
       expect(evidence).toMatchObject({ schema_version: 1, verdict: 'port_closed', sentence: { en: expect.stringContaining('nothing listens on port'), zh: expect.stringContaining('没有进程监听') } })
       expect(await served.value('curlew_evidence_dropped_total{cause="busy"}')).toBe(0)
     } finally {
       await served.stop()
+    }
+  })
+
+  it('is gathered without delaying a probe, also when everything fails at once', async () => {
+    const [gone, open] = [await freePort(), await tcpServer()]
+    const addresses = Array.from({ length: 40 }, (_, index) => `127.0.0.${index + 10}`)
+    writeFileSync(`${dir}/outage.yaml`, JSON.stringify({ probes: [
+      { name: 'gone', type: 'tcp', targets: addresses.map((ip) => `${ip}:${gone}`), every: '1s', timeout: '500ms', failure_threshold: 1 },
+      { name: 'open', type: 'tcp', target: `127.0.0.1:${open.port}`, every: '1s', timeout: '500ms' },
+    ] }))
+    const served = await serveCurlew(['-c', `${dir}/outage.yaml`])
+    try {
+      const gathered = async () => (await Promise.all(addresses.map(async (ip) => JSON.parse((await served.get(`/api/v1/probes/lookup?probe=gone&target=${ip}:${gone}`)).text) as Looked))).filter(hasEvidence).length // safe: the API's shape
+      const dropped = async () => await served.value('curlew_evidence_dropped_total{cause="busy"}') ?? 0
+      await eventually(async () => await gathered() + await dropped() === addresses.length, 20_000, 'every failing target looked at or dropped')
+      expect(await gathered()).toBeGreaterThanOrEqual(10)
+      expect(await served.samples(/^curlew_runs_skipped_total.* [1-9]/)).toEqual([])
+      expect(await served.samples(/^probe_runs_total\{probe="open".*result="(failed|unknown)"\} [1-9]/)).toEqual([])
+    } finally {
+      await served.stop()
+      await open.close()
     }
   })
 })
