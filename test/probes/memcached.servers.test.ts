@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { memcached } from '../../src/probes/memcached.ts'
-import { authFile, fill, noMoreThan, startMemcached, startSasl, stopMemcachedServers, textSession, type MemcachedServer, type TextSession } from '../support/memcached-server.ts'
+import { authFile, fill, noMoreThan, startMemcached, startSasl, stopMemcachedServers, stuff, textSession, type MemcachedServer, type TextSession } from '../support/memcached-server.ts'
 import { gaugeOf, probeOnce } from './contract.ts'
 
 const probe = ({ port }: { readonly port: number }, entry: Record<string, unknown> = {}) => probeOnce(memcached, { target: `127.0.0.1:${port}`, ...entry })
@@ -155,10 +155,7 @@ describe('a memcached at its limits', () => {
   it('out of memory', async () => {
     const server = await startMemcached(['-M', '-m', '2'])
     const session = await textSession(server)
-    // As long as the probe's key and value: every slab class gets one page in any case, so that class must be full.
-    const set = (n: number, how: string) => `set ${'filler'.padEnd(24, '-')}${String(n).padStart(6, '0')} 0 0 36${how}\r\n${'x'.repeat(36)}`
-    const fillers = Array.from({ length: 20_000 }, (_, n) => set(n, ' noreply')).join('\r\n')
-    expect(await session.ask(`${fillers}\r\n${set(999_999, '')}`, /\r\n$/)).toContain('SERVER_ERROR out of memory')
+    expect(await stuff(session, 'probe:curlew:test:0123456789ab'.length)).toContain('SERVER_ERROR out of memory')
     const result = await probe(server)
     expect(result).toMatchObject(failedWith('request', 'overloaded', 'memcached_out_of_memory'))
     expect(gaugeOf(result, 'probe_memcached_memory_ratio')).toBeGreaterThan(0.3)

@@ -21,7 +21,7 @@ async function against(talk: (socket: Socket) => void, entry: Record<string, unk
   return probeOnce(memcached, { target: `127.0.0.1:${server.port}`, timeout: '500ms', ...entry })
 }
 
-const STATS = 'VERSION 1.6.18\r\nSTAT curr_connections 10\r\nSTAT max_connections 40\r\nSTAT bytes 1\r\nSTAT limit_maxbytes 4\r\nEND\r\nVERSION 1.6.18\r\n'
+const STATS = 'VERSION 1.6.18\r\nSTAT curr_connections 10\r\nSTAT max_connections 40\r\nSTAT bytes 1\r\nSTAT limit_maxbytes 4\r\nSTAT evictions 3\r\nEND\r\nVERSION 1.6.18\r\n'
 const [GET, SET, DELETE, LIST, LOGIN] = [0x00, 0x01, 0x04, 0x20, 0x21]
 
 /** A frame of the binary protocol. */
@@ -135,7 +135,9 @@ describe('memcached: what only a hand-written server does', () => {
     const result = await against(script({}))
     expect(gaugeOf(result, 'probe_memcached_connections_ratio')).toBe(0.25)
     expect(gaugeOf(result, 'probe_memcached_memory_ratio')).toBe(0.25)
-    expect(await against(script({}), { limits: { connections_ratio: { critical: 0.2 } }, fail_on: ['connections_ratio'] })).toMatchObject(failed('assert', 'mismatch', 'limit_exceeded'))
+    for (const [level, critical] of [['connections_ratio', 0.2], ['items_evicted', 2]] as const) {
+      expect(await against(script({}), { limits: { [level]: { critical } }, fail_on: [level] })).toMatchObject(failed('assert', 'mismatch', 'limit_exceeded'))
+    }
   })
 
   it('random bytes never make it unknown', async () => {

@@ -265,6 +265,7 @@ describe('replicas', () => {
     expect(result).toMatchObject({ status: 'ok' })
     expect(gaugeOf(result, 'probe_redis_master_link_up')).toBe(0)
     expect(gaugeOf(result, 'probe_redis_master_last_io_seconds')).toBeUndefined()
+    expect(await probe(orphan, { limits: { master_link_up: { critical: 1 } }, fail_on: ['master_link_up'] })).toMatchObject(failedWith('assert', 'mismatch', 'limit_exceeded'))
     await orphan.admin.config('SET', 'replica-serve-stale-data', 'no')
     expect(await probe(orphan)).toMatchObject(failedWith('request', 'unavailable', 'redis_masterdown'))
     await noStrangers(orphan)

@@ -111,6 +111,16 @@ export async function fill({ port }: MemcachedServer, session: TextSession, coun
   return held
 }
 
+/**
+ * Stores so many values, as long as the probe's and under keys of this length, that a server with `-m 2` is full; returns
+ * the last answer. Every slab class gets one page in any case: what is to meet a full one must be of the same length.
+ */
+export function stuff(session: TextSession, keyLength: number): Promise<string> {
+  const set = (n: number, how: string) => `set ${String(n).padStart(keyLength, '-')} 0 0 36${how}\r\n${'x'.repeat(36)}`
+  const fillers = Array.from({ length: 20_000 }, (_, n) => set(n, ' noreply')).join('\r\n')
+  return session.ask(`${fillers}\r\n${set(999_999, '')}`, /\r\n$/)
+}
+
 /** Waits until the server counts no more connections than that. */
 export async function noMoreThan(session: TextSession, idle: number): Promise<void> {
   await eventually(async () => Number(await session.stat('curr_connections')) <= idle, 5_000, 'the end of every connection')

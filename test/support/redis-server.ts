@@ -43,7 +43,8 @@ export async function startRedis({ dir = temporaryDirectory().path, args = [], c
   const own = sentinel ? ['--sentinel'] : ['--save', '', '--appendonly', 'no']
   // The port of the bus would be the port plus 10000, which may be too high or taken.
   if (cluster) own.push('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()), '--cluster-config-file', `${port}.nodes`)
-  const process = await startProcess('redis-server', [config, ...ports, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', ...own, ...args], {
+  // Its title would overwrite its environment, by whose mark the end of a run finds what is left of it.
+  const process = await startProcess('redis-server', [config, ...ports, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', '--set-proc-title', 'no', ...own, ...args], {
     ready: () => listens(port),
   })
   const admin = new Redis({
