@@ -72,9 +72,11 @@ export const mount = defineProbe({
 
   async run(options, probe) {
     const { path } = options.target
+    const { signal, deadline, owner } = probe
+    const began = performance.now()
     const { way, ms } = await probe.phase('mounted', () => mountsTo(path, probe))
     // Another mount on the same path is another place: an old one that hangs for ever says nothing of it.
-    const disk = await probe.phase('mounted', () => openDisk(`${way.at(-1)?.id} ${probe.owner}`, probe).catch((error: unknown) => { throw explained(error, 'stat', path, probe) }))
+    const disk = await probe.phase('mounted', () => openDisk(`${way.at(-1)?.id} ${owner}`, { signal, deadline, began }).catch((error: unknown) => { throw explained(error, 'stat', path, probe) }))
     try {
       const { readOnly } = await probe.phase('mounted', () => whatHolds(options, way, disk, probe))
       probe.took('mounted', ms + disk.spentMs())

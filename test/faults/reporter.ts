@@ -17,7 +17,7 @@ export default class FaultReporter implements Reporter {
     this.#rows.push({ row, right })
     const { group, fault, like, expected, got, ms } = row
     write([
-      `${right ? '✓' : '✗'} ${group.padEnd(11)} ${fault.padEnd(58)} ${expected.padEnd(64)} ${Math.round(ms).toString().padStart(6)} ms`,
+      `${right ? '✓' : '✗'} ${group.padEnd(11)} ${fault.padEnd(58)} ${expected.padEnd(88)} ${Math.round(ms).toString().padStart(6)} ms`,
       ...(right ? [] : [`    got ${got}`, ...errors.filter(({ name }) => name !== 'AssertionError').map(({ message }) => `    ${message}`)]),
       ...(right && like !== undefined ? [`    not told from: ${like}`] : []),
     ])

@@ -222,6 +222,14 @@ it('a call that came back while we were late does not hang', async () => {
   disk.close()
 })
 
+it('a call that had little of the time, since the worker came late, is not called hung', async () => {
+  const disk = await openDisk('behind', { signal: new AbortController().signal, deadline: performance.now() + 400, began: performance.now() - 600 })
+  faulty.suffer({ statfs: { delay_ms: 700 } })
+  await expect(disk.call('statfs', faulty.path)).rejects.toMatchObject({ code: 'prober_starved', message: expect.stringMatching(/^the helper process came 6\d\d ms late, and statfs has not come back for 3\d\d ms$/) })
+  disk.close()
+  expect(stuckChildren()).toBe(0)
+})
+
 describe('what only the kernel can make', () => {
   const point = (name: string) => {
     const path = join(home.path, name)

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Connection } from 'mysql2/promise'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Job } from '../../src/core/probe.ts'
@@ -8,13 +6,12 @@ import { runJob } from '../../src/core/run.ts'
 import { heartbeatId } from '../../src/probes/lib/mysql-heartbeat.ts'
 import { mysql } from '../../src/probes/mysql.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { bareConnect, follow, startMysql, stopMysqlServers, STRANGER, strangersWay, type MysqlServer, type Product } from '../support/mysql-server.ts'
+import { bareConnect, follow, sqlOfManual, startMysql, stopMysqlServers, STRANGER, strangersWay, type MysqlServer, type Product } from '../support/mysql-server.ts'
 import { eventually } from '../support/process.ts'
 import type { TestServer } from '../support/tcp.ts'
 import { gaugeOf, jobOf } from './contract.ts'
 
 const { caFile, good, expired } = makeCertificates()
-const docs = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'mysql.md'), 'utf8')
 const PASSWORD = 'change-me'
 const HEARTBEAT = { heartbeat: { table: 'probe.heartbeat' } }
 const EVERY_GAUGE = Object.keys(mysql.gauges).filter((name) => name.startsWith('probe_mysql_'))
@@ -29,7 +26,7 @@ beforeAll(async () => {
     const [source, replica] = await Promise.all([startMysql(product, { tls: good }), startMysql(product, { id: 2, args: ['--read-only=1'], tls: expired })])
     servers.set(product, { source, replica })
     // What the manual says, word by word; the replica gets it from its source.
-    for (const block of sqlOf(product === 'mysql' ? '### MySQL 8 and 9' : '### MariaDB 10 and 11', '## The heartbeat')) await source.sql(block)
+    for (const block of sqlOfManual(product)) await source.sql(block)
     await source.sql(
       'CREATE DATABASE shop; CREATE TABLE shop.big (id int PRIMARY KEY, v int)', `INSERT INTO shop.big WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT i, i FROM n`,
       "CREATE USER locked@'%' IDENTIFIED BY 'change-me' ACCOUNT LOCK; CREATE USER expired@'%' IDENTIFIED BY 'change-me' PASSWORD EXPIRE; CREATE USER secured@'%' IDENTIFIED BY 'change-me' REQUIRE SSL",
@@ -45,14 +42,6 @@ afterEach(async () => {
   await Promise.all(relays.splice(0).map((relay) => relay.close()))
 })
 afterAll(stopMysqlServers)
-
-/** The blocks of SQL of a section of the manual. */
-function sqlOf(...headings: readonly string[]): string[] {
-  return headings.flatMap((heading) => {
-    const section = docs.slice(docs.indexOf(`${heading}\n`)).split(/\n##+ /)[0] ?? ''
-    return Array.from(section.matchAll(/```sql\n([\s\S]+?)```/g), ([, block]) => block ?? '')
-  })
-}
 
 /** A job whose runs follow each other, as the scheduler would run it. */
 function jobFor({ port }: { readonly port: number }, entry: Record<string, unknown> = {}): () => Promise<ProbeResult> {

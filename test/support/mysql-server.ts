@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -106,6 +106,15 @@ export async function follow(replica: MysqlServer, source: MysqlServer): Promise
   await source.sql("CREATE USER follower@'%' IDENTIFIED BY 'follower-password'", "GRANT REPLICATION SLAVE ON *.* TO follower@'%'")
   if (mariadb) await replica.sql(`CHANGE MASTER TO MASTER_${at.replaceAll('X_', 'MASTER_')}, MASTER_CONNECT_RETRY = 1`, 'START SLAVE')
   else await replica.sql(`CHANGE REPLICATION SOURCE TO SOURCE_${at.replaceAll('X_', 'SOURCE_')}, SOURCE_CONNECT_RETRY = 1, GET_SOURCE_PUBLIC_KEY = 1`, 'START REPLICA')
+}
+
+/** What docs/mysql.md has an administrator type, word by word: the account `prober` with the password `change-me`, and the heartbeat's table. */
+export function sqlOfManual(product: Product): string[] {
+  const docs = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'mysql.md'), 'utf8')
+  return [product === 'mysql' ? '### MySQL 8 and 9' : '### MariaDB 10 and 11', '## The heartbeat'].flatMap((heading) => {
+    const section = docs.slice(docs.indexOf(`${heading}\n`)).split(/\n##+ /)[0] ?? ''
+    return Array.from(section.matchAll(/```sql\n([\s\S]+?)```/g), ([, block]) => block ?? '')
+  })
 }
 
 /**

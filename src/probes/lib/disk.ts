@@ -41,6 +41,8 @@ interface Limits {
   readonly signal: AbortSignal
   /** `performance.now()` at which the run must have ended. */
   readonly deadline: number
+  /** At which it began to wait for workers; now unless given. */
+  readonly began?: number
 }
 
 /** Calls that hang, and where. */
@@ -53,10 +55,11 @@ const hung = new Set<{ readonly place: string | undefined, readonly name: Call, 
  * it is alive again. Until then the place gets no other one: this rejects with DiskHung at once. No place is for calls that
  * touch no file system: they can be made however many others hang.
  */
-export async function openDisk(place: string | undefined, { signal, deadline }: Limits): Promise<Disk> {
+export async function openDisk(place: string | undefined, { signal, deadline, began = performance.now() }: Limits): Promise<Disk> {
   const until = deadline - Math.min(MARGIN_MS, Math.max(0, deadline - performance.now()) / 20)
   for (const { place: where, name, since } of hung) if (where === place) throw new DiskHung(name, since)
   const worker = await lend(place !== undefined, until, signal)
+  const waitedMs = performance.now() - began
   let spentMs = 0
   let hangs = false
   /** A file that was written and not synced is still open. */
@@ -73,9 +76,12 @@ export async function openDisk(place: string | undefined, { signal, deadline }: 
         if (error) throw error
         return value as never // safe: the worker runs the function of this name in disk-calls.ts
       } catch (error) {
-        hangs = error instanceof DiskHung
+        if (!(error instanceof DiskHung)) throw error
+        // Where we have had more of the time than the file system, nothing is known of it.
+        if (spentMs + error.sinceMs < waitedMs) throw new ProbeFailure('prober_starved', `the helper process came ${Math.round(waitedMs)} ms late, and ${error.message}`)
+        hangs = true
         // A call that hangs has had most of the time; where all of them take long, it is the time that was short.
-        throw error instanceof DiskHung && error.sinceMs < spentMs ? new ProbeFailure('request_timeout', `the calls before took ${Math.round(spentMs)} ms, and ${error.message}`) : error
+        throw error.sinceMs < spentMs ? new ProbeFailure('request_timeout', `the calls before took ${Math.round(spentMs)} ms, and ${error.message}`) : error
       }
     },
     spentMs: () => spentMs,
