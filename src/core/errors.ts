@@ -33,7 +33,8 @@ export function explain(error: unknown, layer: Layer, codes: Readonly<Record<str
   if (errno === undefined) return byCode('prober_bug', message, layer, codes)
   const ours = OURS[errno]
   if (ours) return byCode(ours, message, layer, codes)
-  switch (thrownAway(error, errno) ? 'unreachable' : THEIRS[errno]) {
+  if (isThrownAway(error, errno)) return explain(Object.assign(new Error(`a route of this machine throws packets away: ${message}`, { cause: error }), { code: 'EHOSTUNREACH' }), layer, codes)
+  switch (THEIRS[errno]) {
     case 'refused': return byCode('connect_refused', message, layer, codes)
     case 'unreachable': return byCode(hasNetwork() ? 'network_unreachable' : 'prober_no_network', message, layer, codes)
     case 'reset': return byCode(layerCode(layer, 'reset'), message, layer, codes)
@@ -43,7 +44,7 @@ export function explain(error: unknown, layer: Layer, codes: Readonly<Record<str
 }
 
 /** Whether a blackhole route of this machine took the packet. An address that means nothing without its interface has the same errno. */
-function thrownAway(error: unknown, errno: string): boolean {
+function isThrownAway(error: unknown, errno: string): boolean {
   if (errno !== 'EINVAL' || !(error instanceof Error && 'syscall' in error && 'address' in error)) return false
   return ['connect', 'send'].includes(String(error.syscall)) && !/^fe[89ab]/i.test(String(error.address))
 }
