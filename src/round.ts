@@ -15,19 +15,21 @@ export interface Outcome {
 export interface RoundOptions {
   readonly signal: AbortSignal
   readonly instance: string
+  /** Unique to the command. */
+  readonly once: string
   readonly concurrency: number
   readonly lateBoundMs: number
   readonly onOutcome?: (done: number, result: ProbeResult) => void
 }
 
 /** Runs every job once, now. One round is one moment: a dependency that fails in it explains its dependents. */
-export async function runRound(jobs: readonly Job[], { signal, instance, concurrency, lateBoundMs, onOutcome }: RoundOptions): Promise<Outcome[]> {
+export async function runRound(jobs: readonly Job[], { signal, instance, once, concurrency, lateBoundMs, onOutcome }: RoundOptions): Promise<Outcome[]> {
   const loop = watchLoop(() => {})
   const results = new Map<string, ProbeResult>()
   const waiting = [...jobs]
   async function worker() {
     for (let job = waiting.shift(); job && !signal.aborted; job = waiting.shift()) {
-      const result = await runJob(job, { signal, instance, lateSince: loop.lateSince, lateBoundMs })
+      const result = await runJob(job, { signal, instance, once, lateSince: loop.lateSince, lateBoundMs })
       results.set(job.id, result)
       onOutcome?.(results.size, result)
     }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job } from '../core/probe.ts'
 import { jsonReport } from '../report/json.ts'
@@ -5,7 +6,7 @@ import { junitReport } from '../report/junit.ts'
 import { overall } from '../report/outcome.ts'
 import { prettyReport } from '../report/pretty.ts'
 import { runRound, type Outcome } from '../round.ts'
-import { durationOf, instanceOfItsOwn, languageOf, readTargets, schemeLines, TARGET_OPTIONS } from './targets.ts'
+import { durationOf, languageOf, readTargets, schemeLines, TARGET_OPTIONS } from './targets.ts'
 import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
 
 export const help = `Usage: curlew check [NAME|PROBE/TARGET|URL ...] [options]
@@ -44,7 +45,7 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   const language = languageOf(values.lang, io.env)
   const { jobs, ...configured } = await readTargets(positionals, values, io)
 
-  const instance = instanceOfItsOwn(configured.instance)
+  const once = randomUUID()
   const until = performance.now() + waitMs
   let outcomes = await round(jobs)
   while (overall(outcomes) !== 'ok' && performance.now() < until && !io.signal.aborted) {
@@ -63,6 +64,6 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   return EXIT[overall(outcomes)]
 
   function round(all: readonly Job[]): Promise<Outcome[]> {
-    return runRound(all, { ...configured, signal: io.signal, instance })
+    return runRound(all, { ...configured, signal: io.signal, once })
   }
 }

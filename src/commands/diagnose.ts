@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { createRouteMemory, walk } from '../diagnose/walk.ts'
 import { stepLines, verdictLines } from '../report/diagnosis.ts'
 import { overall } from '../report/outcome.ts'
 import { runRound } from '../round.ts'
 import { diagnosisSentence } from '../words/diagnosis.ts'
-import { instanceOfItsOwn, languageOf, readTargets, schemeLines, TARGET_OPTIONS } from './targets.ts'
+import { languageOf, readTargets, schemeLines, TARGET_OPTIONS } from './targets.ts'
 import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
 
 export const help = `Usage: curlew diagnose NAME|PROBE/TARGET|URL ... [options]
@@ -33,7 +34,7 @@ export async function diagnose(args: readonly string[], io: Io): Promise<number>
   if (positionals.length === 0) throw new UsageError('expected the name of a probe, or a URL such as redis://host')
   const look = { color: io.color, language: languageOf(values.lang, io.env) }
   const { jobs, ...configured } = await readTargets(positionals, values, io)
-  const instance = instanceOfItsOwn(configured.instance)
+  const once = randomUUID()
   const routes = createRouteMemory()
 
   const diagnoses = []
@@ -43,7 +44,7 @@ export async function diagnose(args: readonly string[], io: Io): Promise<number>
       const diagnosis = await walk(job, {
         signal: io.signal, routes,
         async run() {
-          const [outcome] = await runRound([job], { ...configured, signal: io.signal, instance })
+          const [outcome] = await runRound([job], { ...configured, signal: io.signal, once })
           io.signal.throwIfAborted()
           if (!outcome) throw new Error(`${job.name} did not run`)
           return outcome.result

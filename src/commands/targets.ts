@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { nearest, readEntry } from '../config/jobs.ts'
 import { parseDuration } from '../core/fields.ts'
@@ -48,14 +47,6 @@ export async function readTargets(words: readonly string[], options: { readonly 
   const jobs = await expanded([...unique.values()], io.signal)
   if (jobs.length === 0) throw new UsageError('nothing to probe')
   return { ...configured, jobs }
-}
-
-/**
- * An instance id for one command: a server of the same name, or another command, may write to the same target at this
- * moment, and sharing a key, each would read what the other wrote, and blame the target.
- */
-export function instanceOfItsOwn(instance: string): string {
-  return `${instance}:${randomUUID().slice(0, 8)}`
 }
 
 function fromConfig(flag: string | undefined, names: readonly string[], io: Io): Targets {

@@ -32,6 +32,8 @@ export interface ProbeContext<P extends string = string, G extends string = stri
   readonly mode: Mode
   /** Unique to this prober and job: part of every key or file that a probe writes. */
   readonly owner: string
+  /** The same for commands that run once, so that they leave nothing new: for what stays on the target. Two may write it at the same time. */
+  readonly lastingOwner: string
   /** `performance.now()` at which the run must have ended. */
   readonly deadline: number
   /** Times `work`, blames the phase's layer for what it throws, and stops waiting when the run is aborted. */

@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly signal: AbortSignal
   /** The instance id: unique to this prober. */
   readonly instance: string
+  /** Unique to a command that runs once, beside a server or others of the same instance: what they write must not meet. */
+  readonly once?: string
   /** Milliseconds by which the event loop was late at worst since a `performance.now()`. */
   readonly lateSince: (since: number) => number
   /** How late the loop may be before a result is worth nothing. */
@@ -56,7 +58,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   const context: ProbeContext = {
     signal: end.signal,
     mode: job.mode,
-    owner: `${options.instance}:${job.id}`,
+    owner: [options.instance, options.once, job.id].filter((part) => part !== undefined).join(':'),
+    lastingOwner: `${options.instance}:${job.id}`,
     deadline: start + job.timeoutMs,
     phase(name, work) {
       layer = job.phases[name] ?? 'prober'

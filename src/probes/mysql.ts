@@ -65,6 +65,7 @@ export const mysql = defineProbe({
     connections_ratio: { gauge: 'probe_mysql_connections_ratio', worse: 'above' },
     prepared_statements_ratio: { gauge: 'probe_mysql_prepared_statements_ratio', worse: 'above' },
     replication_lag: { gauge: 'probe_mysql_replication_lag_seconds', worse: 'above' },
+    replication_running: { gauge: 'probe_mysql_replication_running', worse: 'below' },
     heartbeat_age: { gauge: 'probe_mysql_heartbeat_age_seconds', worse: 'above' },
     scan_ratio: { gauge: 'probe_mysql_scan_ratio', worse: 'above' },
   },
@@ -182,8 +183,9 @@ function limits(client: MysqlClient, budgetMs: number): string {
 /** A replica is never written to, not even a writable one: so whether it is one must be known first. */
 async function useHeartbeat(client: MysqlClient, table: string, { readOnly }: Facts, probe: Context): Promise<void> {
   if (probe.mode === 'read-write' && !readOnly && await readReplication(client) === 'none') {
-    const { written, read } = await beat(client, table, probe.owner)
-    probe.expect(read === written, 'mysql_wrong_value', `wrote the heartbeat ${written}, read ${JSON.stringify(read ?? null).slice(0, 80)}`)
+    const { written, read = '' } = await beat(client, table, probe.lastingOwner)
+    // A newer one is that of another command of this prober: it shows as much.
+    probe.expect(read >= written, 'mysql_wrong_value', `wrote the heartbeat ${written}, read ${JSON.stringify(read).slice(0, 80)}`)
     return
   }
   const age = await heartbeatAge(client, table)

@@ -31,13 +31,15 @@ async function inStep(): Promise<void> {
 const ofReplication = async (name: string): Promise<unknown> => (await replica.rows('SHOW ALL SLAVES STATUS'))[0]?.[name]
 
 /** A row that the replica has of its own is in the way of the source's. */
+let orders = 0
 const conflict: Spoil = async () => {
+  const id = ++orders
   afterwards(async () => {
-    await replica.sql('DELETE FROM shop.orders WHERE id = 1', 'START SLAVE')
+    await replica.sql(`DELETE FROM shop.orders WHERE id = ${id}`, 'START SLAVE')
     await inStep()
   })
-  await replica.sql('SET SESSION sql_log_bin = 0', 'INSERT INTO shop.orders VALUES (1)')
-  await source.sql('INSERT INTO shop.orders VALUES (1)')
+  await replica.sql('SET SESSION sql_log_bin = 0', `INSERT INTO shop.orders VALUES (${id})`)
+  await source.sql(`INSERT INTO shop.orders VALUES (${id})`)
   await eventually(async () => await ofReplication('Slave_SQL_Running') === 'No')
 }
 
@@ -62,6 +64,11 @@ const otherPlugin: Spoil = async (server) => {
   await root.query(`CREATE USER modern@'%' IDENTIFIED VIA ed25519 USING PASSWORD('${PASSWORD}')`)
 }
 
+const brokenInit: Spoil = async (server) => {
+  afterwards(() => server.sql("SET GLOBAL init_connect = ''"))
+  await server.sql("SET GLOBAL init_connect = 'SELECT * FROM no.where'")
+}
+
 const onlyOneEach: Spoil = async (server) => {
   await setGlobal(server, 'max_user_connections', 1)
   await hold(server, BARE)
@@ -83,6 +90,8 @@ describe('mariadb', () => {
     { fault: 'an ALTER TABLE holds the table', ...at({ username: 'bare', query: 'SELECT COUNT(*) FROM shop.big' }, (server) => holdLock(server, 'LOCK TABLES shop.big WRITE')), expected: failed('request', 'timeout', 'mysql_1205') },
     { fault: 'an error that nobody has seen yet', ...at({ username: 'bare', query: 'CALL shop.invented()' }), expected: failed('request', 'other', 'mysql_other') },
     { fault: 'replication is broken', ...atReplica(NO_LAG, conflict), expected: ok({ probe_mysql_replication_running: 0 }) },
+    { fault: 'replication is broken, and fail_on names that', ...atReplica({ limits: { replication_running: { critical: 1 } }, fail_on: ['replication_running'] }, conflict), expected: failed('assert', 'mismatch', 'limit_exceeded') },
+    { fault: 'the statement of init_connect fails', ...at({ username: 'bare' }, brokenInit), expected: failed('auth', 'unavailable', 'mysql_1184') },
     { fault: 'the replica is behind', ...atReplica({}, behind), expected: ok({ probe_mysql_replication_running: 1, probe_mysql_replication_lag_seconds: [1, 60] }) },
     { fault: 'the replica is behind, and fail_on names that', ...atReplica({ limits: { replication_lag: { critical: 0.5 } }, fail_on: ['replication_lag'] }, behind), expected: failed('assert', 'mismatch', 'limit_exceeded') },
     { fault: 'the heartbeat is old', ...atReplica(HEARTBEAT, oldHeartbeat), expected: ok({ probe_mysql_read_only: 1, probe_mysql_heartbeat_age_seconds: [3_600, 3_700] }) },

@@ -27,6 +27,7 @@ export const MYSQL_CODES = {
   mysql_1251: { layer: 'auth', reason: 'unsupported', en: 'The server wants a way to log in that is too old or not spoken here.', zh: '服务器要求的认证方式过旧或不受支持。' },
   mysql_1275: { layer: 'auth', reason: 'unsupported', en: 'The account still has a password of before MySQL 4.1: set it anew.', zh: '账户仍使用 MySQL 4.1 之前的密码格式：请重新设置密码。' },
   mysql_auth_plugin: { layer: 'auth', reason: 'unsupported', en: 'The account logs in by a plugin that Curlew does not speak or that would send the password in clear text: use caching_sha2_password, in MariaDB mysql_native_password.', zh: '账户使用的认证插件 Curlew 不支持或会明文发送密码：请使用 caching_sha2_password，MariaDB 请用 mysql_native_password。' },
+  mysql_1184: { layer: 'auth', reason: 'unavailable', en: 'The server ends the login because the statement of init_connect fails for this account: mend it, or grant the account what it needs.', zh: 'init_connect 的语句对该账户执行失败，服务器中断了登录：请修正该语句，或授予账户所需权限。' },
   mysql_3159: { layer: 'tls', reason: 'denied', en: 'The server takes connections over TLS only: use mysqls:// or tls: true.', zh: '服务器只接受 TLS 连接：请使用 mysqls:// 或 tls: true。' },
   mysql_3032: { layer: 'request', reason: 'unavailable', en: 'The server is in offline_mode and lets administrators in only.', zh: '服务器处于 offline_mode，仅允许管理员登录。' },
   mysql_1047: { layer: 'request', reason: 'unavailable', en: 'The Galera node is not part of the cluster: look at wsrep_cluster_status and wsrep_ready.', zh: 'Galera 节点未加入集群：请检查 wsrep_cluster_status 与 wsrep_ready。' },
