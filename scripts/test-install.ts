@@ -31,6 +31,7 @@ const PACKAGES: readonly Package[] = [
   { name: 'ceph-mon', why: 'the mount probe: a cluster of one', commands: ['ceph-mon'], version: ['ceph-mon', '--version'] },
   { name: 'ceph-osd', why: 'the mount probe: a cluster of one', commands: ['ceph-osd'], version: ['ceph-osd', '--version'] },
   { name: 'ceph-mds', why: 'the mount probe: a cluster of one', commands: ['ceph-mds'], version: ['ceph-mds', '--version'] },
+  { name: 'ceph-mgr', why: 'the mount probe: the quota of a pool', commands: ['ceph-mgr'], version: ['ceph-mgr', '--version'] },
   { name: 'ceph-common', why: 'its command line', commands: ['ceph'], version: ['ceph', '--version'] },
   { name: 'ceph-fuse', why: 'the mount probe: a mount that hangs', commands: ['ceph-fuse'], version: ['ceph-fuse', '--version'] },
   { name: 'python3-fusepy', why: 'a file system whose faults are scripted', commands: [], files: ['/usr/bin/python3', '/usr/lib/python3/dist-packages/fusepy.py'], version: ['dpkg-query', '-W', '-f', '${Version}', 'python3-fusepy'] },

@@ -12,7 +12,7 @@ import { z } from 'zod'
 const SUITES = [
   { name: 'unit', budget: 90, workers: 2 },
   { name: 'servers', budget: 120, workers: 2 },
-  { name: 'faults', budget: 150, workers: 2 },
+  { name: 'faults', budget: 150, workers: 4 },
   { name: 'e2e', budget: 90, workers: 1 },
 ] as const
 

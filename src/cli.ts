@@ -34,6 +34,8 @@ export async function main(argv: readonly string[]): Promise<never> {
     // A second signal is for a person who does not want to wait.
     process.on(signal, () => (stop.signal.aborted ? process.exit(EXIT.interrupted) : stop.abort()))
   }
+  // Raised in a callback, where no probe and no command can catch it: no target is to blame, and no secret is to be printed.
+  process.on('uncaughtException', (error) => process.exit(explain(error, argv[0] ?? '', { err: (text) => void process.stderr.write(text) })))
   process.on('SIGHUP', () => (hangups.length > 0 ? hangups.forEach((listener) => listener()) : stop.abort()))
   const io: Io = {
     env: process.env,
@@ -81,7 +83,7 @@ async function run([name, ...args]: readonly string[], io: Io): Promise<number> 
 }
 
 /** One sentence, never a stack trace, unless it is a bug of ours. */
-function explain(error: unknown, command: string, io: Io): number {
+function explain(error: unknown, command: string, io: Pick<Io, 'err'>): number {
   const named = error instanceof Error ? error.name : ''
   const message = redact(error instanceof Error ? error.message : String(error))
   if (error instanceof UsageError) {
@@ -94,5 +96,5 @@ function explain(error: unknown, command: string, io: Io): number {
   }
   const stack = error instanceof Error && error.stack !== undefined ? redact(error.stack) : message
   io.err(`curlew ${command}: an error inside Curlew, please report it:\n${stack}\n`)
-  return EXIT.failed
+  return EXIT.unknown
 }

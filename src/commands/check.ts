@@ -45,7 +45,7 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   const language = languageOf(values.lang, io.env)
   const { jobs, ...configured } = await readTargets(positionals, values, io)
 
-  const once = randomUUID()
+  const once = randomUUID().slice(0, 8)
   const until = performance.now() + waitMs
   let outcomes = await round(jobs)
   while (overall(outcomes) !== 'ok' && performance.now() < until && !io.signal.aborted) {

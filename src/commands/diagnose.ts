@@ -34,7 +34,7 @@ export async function diagnose(args: readonly string[], io: Io): Promise<number>
   if (positionals.length === 0) throw new UsageError('expected the name of a probe, or a URL such as redis://host')
   const look = { color: io.color, language: languageOf(values.lang, io.env) }
   const { jobs, ...configured } = await readTargets(positionals, values, io)
-  const once = randomUUID()
+  const once = randomUUID().slice(0, 8)
   const routes = createRouteMemory()
 
   const diagnoses = []

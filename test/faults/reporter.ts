@@ -24,10 +24,13 @@ export default class FaultReporter implements Reporter {
   }
 
   onTestRunEnd(_modules: unknown, unhandled: readonly { readonly message: string }[]): void {
-    const named = this.#rows.filter(({ right }) => right).length
+    const healthy = this.#rows.filter(({ row }) => row.group === 'healthy')
+    const faults = this.#rows.filter(({ row }) => row.group !== 'healthy')
+    const right = (rows: readonly { readonly right: boolean }[]) => rows.filter((row) => row.right).length
     write([
       ...unhandled.map(({ message }) => `✗ ${message}`),
-      '', `${this.#rows.length} faults, ${named} named right${this.#broken > 0 ? `; ${this.#broken} could not be tried` : ''}`,
+      '',
+      `${faults.length} faults, ${right(faults)} named right; ${healthy.length} healthy targets under stress, ${right(healthy)} never accused${this.#broken > 0 ? `; ${this.#broken} rows could not be tried` : ''}`,
     ])
   }
 }

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
+import { EXIT } from '../../src/commands/usage.ts'
 import type { Layer, Reason } from '../../src/core/result.ts'
 import { runCurlew, type Ran } from '../support/curlew.ts'
 import { temporaryDirectory } from '../support/process.ts'
@@ -120,7 +121,7 @@ function configOf(probe: Entry): string {
 
 /** What Curlew said, in the words of what was expected where that is the same. */
 function judged({ code, stdout, stderr }: Ran, expected: Expected): string {
-  if (stdout === '' && code === 130) return inWords(nothing)
+  if (stdout === '' && (code === EXIT.interrupted || code === EXIT.unknown)) return inWords(nothing)
   const read = report.safeParse(jsonOf(stdout))
   if (!read.success) return `exit ${code}: ${stderr.trim() || stdout.trim()}`
   const [result] = read.data.results

@@ -31,6 +31,7 @@ export type Script = (asked: Asked, send: (packet: Buffer, raw?: 'raw') => void,
 export async function scriptedDns(script: Script, { tcp = true } = {}): Promise<ScriptedDns> {
   const asked: Asked[] = []
   const sockets = new Set<Socket>()
+  let closed = false
   const note = (via: Asked['via'], packet: Buffer): Asked => {
     const { id = 0, questions: [question] = [], flag_rd } = decode(packet)
     const one = { via, id, name: question?.name ?? '', type: question?.type ?? '', recursionDesired: flag_rd }
@@ -38,7 +39,7 @@ export async function scriptedDns(script: Script, { tcp = true } = {}): Promise<
     return one
   }
   const onUdp = (udp: UdpSocket) => udp.on('message', (packet, from) => {
-    script(note('udp', packet), (answer) => udp.send(answer, from.port, from.address, () => {}))
+    script(note('udp', packet), (answer) => { if (!closed) udp.send(answer, from.port, from.address, () => {}) })
   })
   const onTcp = (socket: Socket) => {
     sockets.add(socket)
@@ -68,6 +69,7 @@ export async function scriptedDns(script: Script, { tcp = true } = {}): Promise<
       asked,
       open: () => sockets.size,
       async close() {
+        closed = true
         udp.close()
         for (const socket of sockets) socket.destroy()
         if (server) await new Promise((resolve) => server.close(resolve))
