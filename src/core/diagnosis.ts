@@ -52,7 +52,7 @@ export interface Step {
 
 /** Which sentence sums a diagnosis up; `code` stands for the failure's own code. */
 export type VerdictName =
-  | 'well' | 'well_without_ping' | 'well_but' | 'ours' | 'name_missing' | 'name_disputed' | 'servers_silent' | 'port_dropped' | 'port_closed'
+  | 'well' | 'well_without_ping' | 'well_but' | 'ours' | 'name_missing' | 'name_disputed' | 'servers_silent' | 'port_dropped' | 'port_rejected' | 'port_closed'
   | 'host_gone' | 'route_ends' | 'some_addresses_dead' | 'code'
 
 /** What the sentences may speak of: one object for all of them. */

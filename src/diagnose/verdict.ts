@@ -63,13 +63,20 @@ function wrongHow({ layer, reason }: Failure, steps: readonly Step[], { knowing,
     return silent.length > 0 && knowing.length === 0 ? 'servers_silent' : 'code'
   }
   if (layer !== 'connect' && layer !== 'network') return 'code'
-  if (reason === 'refused') return alive.length > 0 ? 'some_addresses_dead' : 'port_closed'
-  if (reason !== 'timeout' && reason !== 'unreachable') return 'code'
-  if (alive.length > 0 && dead.length > 0) return 'some_addresses_dead'
-  if (layer === 'connect' && rttMs !== undefined) return 'port_dropped'
+  if (reason !== 'refused' && reason !== 'timeout' && reason !== 'unreachable') return 'code'
+  if (alive.length > 0) {
+    // Everything connects: the port is open again, or the probe failed further on, at a host that an answer sent it to.
+    return dead.length > 0 ? 'some_addresses_dead' : 'code'
+  }
+  if (reason === 'refused') return 'port_closed'
+  if (rttMs !== undefined && layer === 'connect') return 'port_dropped'
+  if (rttMs !== undefined && dead.length > 0) return 'port_rejected'
   if (routeEnd !== undefined) return 'route_ends'
   return isSilent(steps) && reason === 'timeout' ? 'host_gone' : 'code'
 }
+
+/** Verdicts that the connections of the walk lead to, whichever layer the probe names. */
+const REACHED: readonly VerdictName[] = ['port_dropped', 'port_rejected', 'port_closed', 'some_addresses_dead']
 
 /** Pings were sent, in a way that is known to work, and none was answered. */
 function isSilent(steps: readonly Step[]): boolean {
@@ -80,8 +87,10 @@ function isSilent(steps: readonly Step[]): boolean {
 function brokenAt(verdict: VerdictName, { layer }: Failure, steps: readonly Step[]): StepName {
   if (verdict === 'host_gone') return 'ping'
   if (verdict === 'route_ends') return 'route'
-  // Files and mounts have no layers below them.
-  const blamed = steps.some(({ step }) => step !== 'operation') ? STEP_OF[layer] : 'operation'
+  if (REACHED.includes(verdict)) return 'connect'
+  // Files and mounts have no layers below them, and what is well below is shown to break only by the probe's own run.
+  const [own] = steps.filter(({ step }) => step === STEP_OF[layer])
+  const blamed = steps.every(({ step }) => step === 'operation') || own?.status === 'ok' ? 'operation' : STEP_OF[layer]
   // A name that no server knows breaks before the probe does; a ping that is not answered breaks nothing.
   const first = STEPS.find((name) => name !== 'ping' && name !== 'route' && steps.some((step) => step.step === name && step.status === 'failed'))
   return first !== undefined && STEPS.indexOf(first) < STEPS.indexOf(blamed) ? first : blamed

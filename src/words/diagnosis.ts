@@ -53,6 +53,10 @@ const SENTENCES: Readonly<Record<VerdictName, Sentence>> = {
     en: ({ host, port }) => `${host} answers ping, but ${port === undefined ? 'the port' : `port ${port}`} drops packets: look for a firewall rule or a security group.`,
     zh: ({ host, port }) => `${host} 能 ping 通，但${port === undefined ? '端口' : ` ${port} 端口`}丢弃数据包：请检查防火墙规则或安全组。`,
   },
+  port_rejected: {
+    en: ({ host, port }) => `${host} answers ping, but packets to ${port === undefined ? 'the port' : `port ${port}`} are turned back: look for a firewall rule or a security group that rejects them.`,
+    zh: ({ host, port }) => `${host} 能 ping 通，但发往${port === undefined ? '端口' : ` ${port} 端口`}的数据包被拒绝：请检查拒绝它们的防火墙规则或安全组。`,
+  },
   port_closed: {
     en: ({ host, port }) => `${host} is up, but nothing listens on ${port === undefined ? 'the port' : `port ${port}`}: look whether the service runs, and on which address it listens.`,
     zh: ({ host, port }) => `${host} 在线，但${port === undefined ? '端口上' : ` ${port} 端口`}没有进程监听：请检查服务是否运行，以及监听的地址。`,

@@ -5,7 +5,10 @@ import { factsOf, verdictOf } from '../../src/diagnose/verdict.ts'
 import { diagnosisSentence } from '../../src/words/diagnosis.ts'
 
 const failure = (layer: Layer, reason: Reason, code = `${layer}_${reason}`): Failure => ({ layer, reason, code, message: 'said so' })
-const step = (name: StepName, ...findings: Finding[]): Step => ({ step: name, status: findings.every((one) => 'failure' in one && one.failure) ? 'failed' : 'ok', seconds: 0.1, findings })
+const step = (name: StepName, ...findings: Finding[]): Step => {
+  const bad = findings.filter((one) => 'failure' in one && one.failure)
+  return { step: name, status: bad.length === findings.length ? 'failed' : bad.length > 0 ? 'partly' : 'ok', seconds: 0.1, findings }
+}
 
 const server = (ip: string, reason?: 'not_found' | 'timeout'): Finding => ({ kind: 'name_server', host: 'db-1', server: ip, seconds: 0.1, addresses: reason ? [] : ['10.0.0.5'], ...(reason ? { failure: failure('resolve', reason) } : {}) })
 const ping = (received: number, by: Layer = 'network'): Finding => ({ kind: 'ping', address: '10.0.0.5', sent: 2, received, ...(received > 0 ? { rtt_seconds: 0.0004 } : { failure: failure(by, by === 'prober' ? 'denied' : 'timeout') }) })
@@ -29,6 +32,10 @@ describe('a diagnosis', () => {
     ['not even the first hop answers', dropped, [FOUND, step('ping', ping(0)), step('connect', connection('10.0.0.5', 'timeout')), step('route', route({ kind: 'silent' }, []))], 'host_gone', 'ping', /neither/],
     ['nothing listens', failure('connect', 'refused'), [FOUND, step('ping', ping(2)), step('connect', connection('10.0.0.5', 'refused'))], 'port_closed', 'connect', /is up, but nothing listens on port 3306/],
     ['one of two addresses refuses', failure('connect', 'refused'), [FOUND, step('connect', connection('10.0.0.5'), connection('10.0.0.6', 'refused'))], 'some_addresses_dead', 'connect', /10\.0\.0\.6 does not connect, while 10\.0\.0\.5 does/],
+    ['nothing listened, but something does now', failure('connect', 'refused'), [FOUND, step('connect', connection('10.0.0.5')), step('operation')], 'code', 'operation', /^db-1: The host is up, but nothing listens/],
+    ['packets were dropped, but at another host that an answer led to', dropped, [FOUND, step('ping', ping(2)), step('connect', connection('10.0.0.5'))], 'code', 'operation', /^db-1: Packets to the port are dropped/],
+    ['a firewall rejects the port', failure('network', 'unreachable'), [FOUND, step('ping', ping(2)), step('connect', connection('10.0.0.5', 'unreachable', 'network'))], 'port_rejected', 'connect', /^db-1 answers ping, but packets to port 3306 are turned back/],
+    ['one of two addresses is unreachable', failure('network', 'unreachable'), [FOUND, step('ping', ping(2)), step('connect', connection('10.0.0.5'), connection('10.0.0.6', 'unreachable', 'network'))], 'some_addresses_dead', 'connect', /10\.0\.0\.6 does not connect/],
     ['the name does not exist', failure('resolve', 'not_found'), [step('resolve', server('10.0.0.2', 'not_found'), server('10.0.0.3', 'not_found'))], 'name_missing', 'resolve', /^All name servers \(10\.0\.0\.2 and 10\.0\.0\.3\) say that db-1 does not exist/],
     ['the name servers disagree', failure('resolve', 'not_found'), [step('resolve', server('10.0.0.2', 'not_found'), server('10.0.0.3'))], 'name_disputed', 'resolve', /10\.0\.0\.2 denies that db-1 exists, 10\.0\.0\.3 knows it/],
     ['no name server answers', failure('resolve', 'timeout'), [step('resolve', server('10.0.0.2', 'timeout'))], 'servers_silent', 'resolve', /the name server 10\.0\.0\.2 does not answer/],

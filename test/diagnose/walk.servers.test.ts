@@ -76,6 +76,20 @@ describe('curlew diagnose', () => {
     expect(await diagnose(`tcp://${B}:4444`)).toMatchObject({ verdict: 'port_closed', broken: 'connect' })
   })
 
+  it('tells a port that a firewall on the way rejects', async () => {
+    net.r1.nft('forward', 'tcp dport 6379 reject with icmp type admin-prohibited')
+    const found = await diagnose(`redis://${B}`)
+    expect(found).toMatchObject({ verdict: 'port_rejected', broken: 'connect', failure: { layer: 'network', reason: 'unreachable' } })
+    expect(found.sentence.en).toContain('answers ping, but packets to port 6379 are turned back')
+  })
+
+  it('does not say that an open port is closed where a redirect leads to a closed one', async () => {
+    const page = `require('node:http').createServer((_, answer) => answer.writeHead(302, { location: 'http://${B}:8081/' }).end()).listen(8080)`
+    await on(net.b, 8080, process.execPath, '-e', page)
+    const found = await diagnose(`http://${B}:8080/`)
+    expect(found).toMatchObject({ verdict: 'code', broken: 'operation', failure: { layer: 'connect', reason: 'refused' } })
+  })
+
   it('tells a host that drops everything', async () => {
     net.b.nft('input', 'drop')
     const found = await diagnose(`redis://${B}`)
