@@ -6,6 +6,8 @@ import type { Failure, PhaseTiming, ProbeResult, Status } from './result.ts'
 import { periodMs } from './schedule.ts'
 
 const KEPT_FAILURES = 20
+/** Of these, failures that turned the job unhealthy: their evidence must outlive the outage that goes on behind it. */
+const KEPT_TURNS = 3
 
 /** Upper bounds of `probe_latency_seconds`, in seconds. */
 export const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10] as const
@@ -25,6 +27,8 @@ export interface PastFailure {
   readonly status: 'failed' | 'unknown'
   readonly failure: Failure
   readonly phases: readonly PhaseTiming[]
+  /** It turned the job unhealthy. */
+  readonly turned: boolean
   /** What the layers below showed at that time, where it was looked at. */
   readonly evidence?: Diagnosis
 }
@@ -128,6 +132,8 @@ export function createStore(): Store {
       state.last = result
       state.counts[result.status]++
       state.health = judge(state.health, result, state.job, state.periodMs)
+      const after = state.health.healthy
+      const turn = after === before || after === undefined ? undefined : after ? 'healthy' : 'unhealthy'
       history.add(state.slot, result, Object.keys(state.job.phases))
       if (result.status === 'ok') {
         observe(state.latency, result.ms / 1000)
@@ -138,13 +144,15 @@ export function createStore(): Store {
           state.failures.set(pair, (state.failures.get(pair) ?? 0) + 1)
         }
         const kept = pastFailures.get(result.job) ?? []
-        kept.push({ startedAt, ms, status, failure, phases })
-        if (kept.length > KEPT_FAILURES) kept.shift()
+        kept.push({ startedAt, ms, status, failure, phases, turned: turn === 'unhealthy' })
+        if (kept.length > KEPT_FAILURES) {
+          const dropTurn = kept.filter(({ turned }) => turned).length > KEPT_TURNS
+          kept.splice(kept.findIndex(({ turned }) => turned === dropTurn), 1)
+        }
         pastFailures.set(result.job, kept)
       }
       touch(state.slot)
-      const after = state.health.healthy
-      return { state, turn: after === before || after === undefined ? undefined : after ? 'healthy' : 'unhealthy' }
+      return { state, turn }
     },
 
     get: (id) => states.get(id),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Diagnosis } from '../../src/core/diagnosis.ts'
 import { createHistory, KEPT_RUNS } from '../../src/core/history.ts'
 import { LAYERS, REASONS } from '../../src/core/result.ts'
 import { createStore } from '../../src/core/store.ts'
@@ -51,6 +52,22 @@ describe('store', () => {
     store.record(resultOf(job, 'unknown', 2_000))
     expect([...state.failures]).toEqual([['connect refused', 1]])
     expect(store.failures(state).map((failure) => failure.status)).toEqual(['failed', 'unknown'])
+  })
+
+  it('keeps the failure that began an outage, with its evidence, however long the outage is', () => {
+    const store = createStore()
+    const job = testJob({ name: 'a', failureThreshold: 2 })
+    const state = store.put(job)
+    const evidence = { schema_version: 1 } as unknown as Diagnosis // safe: the store does not look into it
+    const fail = (from: number, to: number) => { for (let i = from; i <= to; i++) store.record(resultOf(job, 'failed', i * 1_000)) }
+    store.record(resultOf(job, 'ok', 0))
+    fail(1, 100)
+    // Evidence takes a while, longer in a large outage.
+    store.attach(job.id, 2_000, evidence)
+    fail(101, 200)
+    expect(store.failures(state)).toHaveLength(20)
+    expect(store.failures(state)[0]).toMatchObject({ startedAt: 2_000, evidence })
+    expect(store.failures(state)[1]).toMatchObject({ startedAt: 182_000 })
   })
 
   it('keeps the last 20 failures although successes come between', () => {
