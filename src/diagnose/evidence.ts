@@ -49,13 +49,16 @@ export function createEvidence({ store, onDrop, now = () => performance.now() }:
   }
 
   const look = async ({ job }: JobState, result: ProbeResult) => {
+    // Gone while it waited: nobody wants its host to be looked at any more.
+    if (!store.get(job.id)) return
     try {
       // Loaded with the first outage: it brings libraries that an idle Curlew does not need.
       const { createRouteMemory, walk } = await import('./walk.ts')
       routes ??= createRouteMemory()
       const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(LONGEST_MS)])
-      const others = othersOf(store, job.id, result)
-      const diagnosis: Diagnosis = { ...await walk(job, { signal, routes, run: () => result }), others }
+      const walked = await walk(job, { signal, routes, run: () => result })
+      // Asked last: what broke together is not noticed by every probe at the same moment.
+      const diagnosis: Diagnosis = { ...walked, others: othersOf(store, job.id, result) }
       store.attach(job.id, result.startedAt, diagnosis)
     } catch {
       if (!stop.signal.aborted) onDrop('failed')

@@ -51,6 +51,32 @@ describe('evidence', () => {
     expect((await found(one!)).others).toEqual({ same_layer: ['other/127.0.0.1:2', 'elsewhere/127.0.0.9:3'], same_layer_count: 2, same_host: ['other/127.0.0.1:2'], same_host_count: 1 })
   })
 
+  it('names those too that notice while it is gathered', async () => {
+    const port = await freePort()
+    const { states: [one, other], fail, found, store } = failing(onPort('one', port, {
+      ways() {
+        store.record(resultOf(other!.job, 'failed', 3_000))
+        return [{ host: '127.0.0.1', ipProtocol: 'any', port, connectable: true }]
+      },
+    }), onPort('other', port + 1, { target: '127.0.0.1:2' }))
+    fail(one!)
+    expect((await found(one!)).others).toMatchObject({ same_layer: ['other/127.0.0.1:2'], same_host_count: 1 })
+  })
+
+  it('is not gathered of a job that has gone while it waited', async () => {
+    const [gone, asked] = [await freePort(), [] as string[]]
+    const { states, fail, found, store } = failing(...['a', 'b', 'c', 'd'].map((name) => onPort(name, gone, {
+      ways() {
+        asked.push(name)
+        return [{ host: '127.0.0.1', ipProtocol: 'any', port: gone, connectable: true }]
+      },
+    })))
+    for (const state of states) fail(state)
+    store.remove(states[2]!.job.id)
+    await found(states[3]!)
+    expect(asked).toEqual(['a', 'b', 'd'])
+  })
+
   it('is not gathered again within five minutes', async () => {
     const { states: [state], fail, found, drops, later } = failing(onPort('db', await freePort()))
     fail(state!)
