@@ -59,7 +59,10 @@ export type VerdictName =
 export interface Facts {
   /** Who is meant: the host where there is one, else the target. */
   readonly host: string
+  /** The host that this machine connects to: another one where there is a proxy. */
+  readonly reached: string
   readonly target: string
+  /** Its port, where there is only one. */
   readonly port: number | undefined
   /** Name servers that know the name, deny it, or are silent. */
   readonly knowing: readonly string[]

@@ -1,4 +1,5 @@
 import { STEPS, type Facts, type Finding, type Step, type StepName, type VerdictName } from '../core/diagnosis.ts'
+import { Endpoint } from '../core/fields.ts'
 import type { Failure, Layer, Status } from '../core/result.ts'
 
 /** Where a person looks for what a layer blames. */
@@ -25,15 +26,19 @@ export function findingsOf<K extends Finding['kind']>(steps: readonly Step[], ki
 }
 
 /** What the sentences may speak of. */
-export function factsOf({ host, target, port }: Pick<Facts, 'host' | 'target' | 'port'>, steps: readonly Step[]): Facts {
+export function factsOf({ host, reached, target, port }: Pick<Facts, 'host' | 'reached' | 'target' | 'port'>, steps: readonly Step[]): Facts {
   const servers = findingsOf(steps, 'name_server')
   const connections = findingsOf(steps, 'connection')
   const names = (found: readonly { readonly server: string }[]) => [...new Set(found.map(({ server }) => server))]
-  const addresses = (found: readonly { readonly address: string }[]) => [...new Set(found.map(({ address }) => address))]
+  // Of several ports on one address, as of sentinels, one may be open and the other closed.
+  const severalPorts = new Set(connections.map(({ port: one }) => one)).size > 1
+  const addresses = (found: readonly { readonly address: string, readonly port: number }[]) => [
+    ...new Set(found.map(({ address, port: one }) => (severalPorts ? String(new Endpoint(address, one)) : address))),
+  ]
   const rtts = findingsOf(steps, 'ping').flatMap(({ rtt_seconds: rtt }) => (rtt === undefined ? [] : [rtt * 1_000]))
   const lost = findingsOf(steps, 'route').find(({ end, hops }) => end && end.kind !== 'reached' && hops.some(({ address }) => address !== undefined))
   return {
-    host, target, port,
+    host, reached, target, port,
     knowing: names(servers.filter(({ addresses: found }) => found.length > 0)),
     denying: names(servers.filter(({ failure }) => failure?.reason === 'not_found')),
     silent: names(servers.filter(({ failure }) => failure?.reason === 'timeout')),

@@ -1,4 +1,4 @@
-import { STEPS, type Diagnosis, type Finding, type Step, type StepName } from '../core/diagnosis.ts'
+import { STEPS, type Diagnosis, type Facts, type Finding, type Step, type StepName } from '../core/diagnosis.ts'
 import type { Job } from '../core/probe.ts'
 import type { ProbeResult } from '../core/result.ts'
 import type { Way } from '../core/way.ts'
@@ -71,7 +71,7 @@ export async function walk(job: Job, { signal, routes, run, onStep = () => {} }:
   if (result.status === 'failed') note(await look('route', () => Promise.all(doubtful.slice(0, MOST_ROUTES).map((address) => traceTo(address, routes, signal)))))
   for (const step of ways.length > 0 ? stepsOf(job, result, new Set(steps.map(({ step: name }) => name))) : [wholeOf(job, result)]) note(step)
 
-  const facts = factsOf({ host: job.host ?? ways[0]?.host ?? job.target, target: job.target, port: ways[0]?.port }, steps)
+  const facts = factsOf({ host: job.host ?? job.target, target: job.target, ...meantBy(job, ways) }, steps)
   return {
     schema_version: 1, id: job.id, probe: job.name, type: job.type, target: job.target, started_at: startedAt, seconds: secondsSince(began),
     status: result.status, ...(result.status === 'ok' ? {} : { failure: result.failure }),
@@ -82,6 +82,12 @@ export async function walk(job: Job, { signal, routes, run, onStep = () => {} }:
 /** Each host once. */
 function byHost(ways: readonly Way[]): readonly Way[] {
   return [...new Map(ways.map((way) => [way.host, way])).values()]
+}
+
+/** The host and port that the walk speaks of: the proxy's where there is one. Of several hosts none is meant more than the others. */
+function meantBy(job: Job, ways: readonly Way[]): Pick<Facts, 'reached' | 'port'> {
+  const one = new Set(ways.map(({ host, port }) => `${host} ${port}`)).size === 1 ? ways[0] : undefined
+  return { reached: one?.host ?? job.target, port: one?.port }
 }
 
 function waysOf(job: Job): readonly Way[] {

@@ -25,12 +25,12 @@ const SENTENCES: Readonly<Record<VerdictName, Sentence>> = {
     en: ({ host, silent, denying, dead }) => `${host} works, but ${[
       ...(silent.length > 0 ? [`the name server ${list(silent, 'and')} does not answer`] : []),
       ...(denying.length > 0 ? [`the name server ${list(denying, 'and')} does not know the name`] : []),
-      ...(dead.length > 0 ? [`its address ${list(dead, 'and')} does not connect`] : []),
+      ...(dead.length > 0 ? [`the address ${list(dead, 'and')} does not connect`] : []),
     ].join(', and ')}: clients that come to it wait or fail.`,
     zh: ({ host, silent, denying, dead }) => `${host} 可用，但${[
       ...(silent.length > 0 ? [`DNS 服务器 ${list(silent, '、')} 没有应答`] : []),
       ...(denying.length > 0 ? [`DNS 服务器 ${list(denying, '、')} 不认识该域名`] : []),
-      ...(dead.length > 0 ? [`其地址 ${list(dead, '、')} 无法连接`] : []),
+      ...(dead.length > 0 ? [`地址 ${list(dead, '、')} 无法连接`] : []),
     ].join('，')}：遇到它的客户端会等待或失败。`,
   },
   ours: {
@@ -38,40 +38,40 @@ const SENTENCES: Readonly<Record<VerdictName, Sentence>> = {
     zh: ({ host }, meaning) => `这是 Curlew 自身的问题，不能说明 ${host} 的状况。${meaning}`,
   },
   name_missing: {
-    en: ({ host, denying }) => `${all(denying, 'The name server', 'All name servers')} (${list(denying, 'and')}) ${denying.length > 1 ? 'say' : 'says'} that ${host} does not exist: look for a typing error, a missing record or a missing search domain.`,
-    zh: ({ host, denying }) => `DNS 服务器（${list(denying, '、')}）都称 ${host} 不存在：请检查拼写、缺失的记录或搜索域。`,
+    en: ({ reached, denying }) => `${all(denying, 'The name server', 'All name servers')} (${list(denying, 'and')}) ${denying.length > 1 ? 'say' : 'says'} that ${reached} does not exist: look for a typing error, a missing record or a missing search domain.`,
+    zh: ({ reached, denying }) => `DNS 服务器（${list(denying, '、')}）都称 ${reached} 不存在：请检查拼写、缺失的记录或搜索域。`,
   },
   name_disputed: {
-    en: ({ host, knowing, denying }) => `The name servers disagree: ${list(denying, 'and')} ${denying.length > 1 ? 'deny' : 'denies'} that ${host} exists, ${list(knowing, 'and')} ${knowing.length > 1 ? 'know' : 'knows'} it. Compare their zones, and the servers in resolv.conf.`,
-    zh: ({ host, knowing, denying }) => `DNS 服务器的应答不一致：${list(denying, '、')} 称 ${host} 不存在，${list(knowing, '、')} 能解析。请核对各服务器的区域与 resolv.conf。`,
+    en: ({ reached, knowing, denying }) => `The name servers disagree: ${list(denying, 'and')} ${denying.length > 1 ? 'deny' : 'denies'} that ${reached} exists, ${list(knowing, 'and')} ${knowing.length > 1 ? 'know' : 'knows'} it. Compare their zones, and the servers in resolv.conf.`,
+    zh: ({ reached, knowing, denying }) => `DNS 服务器的应答不一致：${list(denying, '、')} 称 ${reached} 不存在，${list(knowing, '、')} 能解析。请核对各服务器的区域与 resolv.conf。`,
   },
   servers_silent: {
-    en: ({ host, silent }) => `Nobody can look up ${host}: the name ${silent.length > 1 ? 'servers' : 'server'} ${list(silent, 'and')} ${silent.length > 1 ? 'do' : 'does'} not answer. Look at them, and at the way to their port 53.`,
-    zh: ({ host, silent }) => `无法解析 ${host}：DNS 服务器 ${list(silent, '、')} 没有应答。请检查这些服务器以及到其 53 端口的网络。`,
+    en: ({ reached, silent }) => `Nobody can look up ${reached}: the name ${silent.length > 1 ? 'servers' : 'server'} ${list(silent, 'and')} ${silent.length > 1 ? 'do' : 'does'} not answer. Look at them, and at the way to their port 53.`,
+    zh: ({ reached, silent }) => `无法解析 ${reached}：DNS 服务器 ${list(silent, '、')} 没有应答。请检查这些服务器以及到其 53 端口的网络。`,
   },
   port_dropped: {
-    en: ({ host, port }) => `${host} answers ping, but ${port === undefined ? 'the port' : `port ${port}`} drops packets: look for a firewall rule or a security group.`,
-    zh: ({ host, port }) => `${host} 能 ping 通，但${port === undefined ? '端口' : ` ${port} 端口`}丢弃数据包：请检查防火墙规则或安全组。`,
+    en: ({ reached, port }) => `${reached} answers ping, but ${port === undefined ? 'the port' : `port ${port}`} drops packets: look for a firewall rule or a security group.`,
+    zh: ({ reached, port }) => `${reached} 能 ping 通，但${port === undefined ? '端口' : ` ${port} 端口`}丢弃数据包：请检查防火墙规则或安全组。`,
   },
   port_rejected: {
-    en: ({ host, port }) => `${host} answers ping, but packets to ${port === undefined ? 'the port' : `port ${port}`} are turned back: look for a firewall rule or a security group that rejects them.`,
-    zh: ({ host, port }) => `${host} 能 ping 通，但发往${port === undefined ? '端口' : ` ${port} 端口`}的数据包被拒绝：请检查拒绝它们的防火墙规则或安全组。`,
+    en: ({ reached, port }) => `${reached} answers ping, but packets to ${port === undefined ? 'the port' : `port ${port}`} are turned back: look for a firewall rule or a security group that rejects them.`,
+    zh: ({ reached, port }) => `${reached} 能 ping 通，但发往${port === undefined ? '端口' : ` ${port} 端口`}的数据包被拒绝：请检查拒绝它们的防火墙规则或安全组。`,
   },
   port_closed: {
-    en: ({ host, port }) => `${host} is up, but nothing listens on ${port === undefined ? 'the port' : `port ${port}`}: look whether the service runs, and on which address it listens.`,
-    zh: ({ host, port }) => `${host} 在线，但${port === undefined ? '端口上' : ` ${port} 端口`}没有进程监听：请检查服务是否运行，以及监听的地址。`,
+    en: ({ reached, port }) => `${reached} is up, but nothing listens on ${port === undefined ? 'the port' : `port ${port}`}: look whether the service runs, and on which address it listens.`,
+    zh: ({ reached, port }) => `${reached} 在线，但${port === undefined ? '端口上' : ` ${port} 端口`}没有进程监听：请检查服务是否运行，以及监听的地址。`,
   },
   host_gone: {
-    en: ({ host, port }) => `${host} answers neither ping nor ${port === undefined ? 'anything else' : `port ${port}`}: ${DOWN.en}.`,
-    zh: ({ host, port }) => `${host} 既不应答 ping，${port === undefined ? '也没有其他应答' : `${port} 端口也没有应答`}：${DOWN.zh}。`,
+    en: ({ reached, port }) => `${reached} answers neither ping nor ${port === undefined ? 'anything else' : `port ${port}`}: ${DOWN.en}.`,
+    zh: ({ reached, port }) => `${reached} 既不应答 ping，${port === undefined ? '也没有其他应答' : `${port} 端口也没有应答`}：${DOWN.zh}。`,
   },
   route_ends: {
-    en: ({ host, routeEnd }) => `Packets to ${host} get lost on the way: ${routeEnd ? ROUTE_ENDS.en(routeEnd) : 'the route does not reach it'}. Look at the last router that answers, and at what stands behind it; ${DOWN.en}.`,
-    zh: ({ host, routeEnd }) => `发往 ${host} 的数据包在途中丢失（${routeEnd ? ROUTE_ENDS.zh(routeEnd) : '路由未到达目标'}）：请检查最后应答的路由器及其后的设备；${DOWN.zh}。`,
+    en: ({ reached, routeEnd }) => `Packets to ${reached} get lost on the way: ${routeEnd ? ROUTE_ENDS.en(routeEnd) : 'the route does not reach it'}. Look at the last router that answers, and at what stands behind it; ${DOWN.en}.`,
+    zh: ({ reached, routeEnd }) => `发往 ${reached} 的数据包在途中丢失（${routeEnd ? ROUTE_ENDS.zh(routeEnd) : '路由未到达目标'}）：请检查最后应答的路由器及其后的设备；${DOWN.zh}。`,
   },
   some_addresses_dead: {
-    en: ({ host, alive, dead }) => `Of the addresses of ${host}, ${list(dead, 'and')} ${dead.length > 1 ? 'do' : 'does'} not connect, while ${list(alive, 'and')} ${alive.length > 1 ? 'do' : 'does'}: repair the dead one, or take it out of DNS.`,
-    zh: ({ host, alive, dead }) => `${host} 的地址中，${list(dead, '、')} 无法连接，而 ${list(alive, '、')} 可以：请修复失效的地址，或将其从 DNS 中移除。`,
+    en: ({ reached, alive, dead }) => `Of the addresses of ${reached}, ${list(dead, 'and')} ${dead.length > 1 ? 'do' : 'does'} not connect, while ${list(alive, 'and')} ${alive.length > 1 ? 'do' : 'does'}: repair the dead one, or take it out of DNS.`,
+    zh: ({ reached, alive, dead }) => `${reached} 的地址中，${list(dead, '、')} 无法连接，而 ${list(alive, '、')} 可以：请修复失效的地址，或将其从 DNS 中移除。`,
   },
   code: {
     en: ({ host }, meaning) => `${host}: ${meaning}`,

@@ -42,7 +42,7 @@ describe('a diagnosis', () => {
     ['the login is refused', failure('auth', 'denied', 'db_1045'), [FOUND, step('connect', connection('10.0.0.5'))], 'code', 'login', /^db-1: Wrong password\.$/],
     ['the code is not known here', failure('request', 'loading', 'db_of_tomorrow'), [FOUND], 'code', 'operation', /^db-1: The request came while the server was loading\.$/],
   ])('%s', (_name, failed, steps, verdict, broken, sentence) => {
-    const facts = factsOf({ host: 'db-1', target: 'db-1:3306', port: 3306 }, steps)
+    const facts = factsOf({ host: 'db-1', reached: 'db-1', target: 'db-1:3306', port: 3306 }, steps)
     const said = failed ? { status: 'failed' as const, failure: failed } : { status: 'ok' as const }
     const found = verdictOf(said, steps, facts)
     expect([found.verdict, found.broken]).toEqual([verdict, broken])
@@ -53,7 +53,7 @@ describe('a diagnosis', () => {
 
   it('accuses nobody for our own trouble', () => {
     const steps = [FOUND, step('connect', connection('10.0.0.5', 'overloaded', 'prober'))]
-    const facts = factsOf({ host: 'db-1', target: 'db-1:3306', port: 3306 }, steps)
+    const facts = factsOf({ host: 'db-1', reached: 'db-1', target: 'db-1:3306', port: 3306 }, steps)
     const said = { status: 'unknown' as const, failure: failure('prober', 'overloaded', 'prober_no_files') }
     expect(verdictOf(said, steps, facts)).toEqual({ verdict: 'ours' })
     expect(facts.dead).toEqual([])

@@ -90,6 +90,21 @@ describe('curlew diagnose', () => {
     expect(found).toMatchObject({ verdict: 'code', broken: 'operation', failure: { layer: 'connect', reason: 'refused' } })
   })
 
+  it('speaks of the proxy where it does not get beyond it', async () => {
+    const web = `${dir}/proxy.yaml`
+    writeFileSync(web, JSON.stringify({ probes: [{ name: 'web', type: 'http', target: 'http://www.example.test/', proxy_url: `http://${B}:3128` }] }))
+    const { stdout } = await net.a.curlew(['diagnose', 'web', '-c', web])
+    expect(stdout).toContain(`${B} is up, but nothing listens on port 3128`)
+    expect(stdout).not.toContain('www.example.test is up')
+  })
+
+  it('tells several ports of one address apart', async () => {
+    const found = await diagnose(`redis+sentinel://${B}:6379,${B}:26379/mymaster`)
+    expect(found.facts).toMatchObject({ alive: [`${B}:6379`], dead: [`${B}:26379`] })
+    const closed = await diagnose(`redis+sentinel://${B}:26379,${NOBODY}:26379/mymaster`)
+    expect(closed.sentence.en).toContain(`${B}:26379,${NOBODY}:26379/mymaster`)
+  })
+
   it('tells a host that drops everything', async () => {
     net.b.nft('input', 'drop')
     const found = await diagnose(`redis://${B}`)
