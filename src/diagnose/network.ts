@@ -6,7 +6,7 @@ import type { Address } from '../probes/lib/resolve.ts'
 import { TRACEROUTE_CODES } from '../probes/lib/traceroute-codes.ts'
 import type { RouteMemory } from '../probes/lib/traceroute-memory.ts'
 import type { Route } from '../probes/lib/traceroute-route.ts'
-import { failureOf } from './failure.ts'
+import { failureOf, unreachedFailure } from './failure.ts'
 
 const PING_MS = 1_500
 const PACKETS = { count: 2, intervalMs: 100, timeoutMs: 1_000, payloadSize: 56, dontFragment: false, ttl: 64 } as const
@@ -27,11 +27,11 @@ export async function ping(address: Address, signal: AbortSignal): Promise<Findi
     signal.throwIfAborted()
     const { sent, rtts } = outcome
     const [first] = rtts
-    if (first === undefined) return { ...pinged, sent, received: 0, failure: failureOf(silenceOf(outcome, request), 'network', PING_CODES) }
+    if (first === undefined) return { ...pinged, sent, received: 0, failure: await unreachedFailure(silenceOf(outcome, request), 'network', address, PING_CODES) }
     return { ...pinged, sent, received: rtts.length, rtt_seconds: Math.min(...rtts) / 1_000 }
   } catch (error) {
     signal.throwIfAborted()
-    return { ...pinged, sent: 0, received: 0, failure: failureOf(error, 'network', PING_CODES) }
+    return { ...pinged, sent: 0, received: 0, failure: await unreachedFailure(error, 'network', address, PING_CODES) }
   } finally {
     clearTimeout(awake)
   }

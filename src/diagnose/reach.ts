@@ -6,7 +6,7 @@ import { connectTcp } from '../probes/lib/dns-client.ts'
 import type { Address } from '../probes/lib/resolve.ts'
 import { distinguishedName, namesOf } from '../probes/lib/tls-gauges.ts'
 import { shakeHands } from '../probes/lib/tls.ts'
-import { failureOf, secondsSince } from './failure.ts'
+import { failureOf, secondsSince, unreachedFailure } from './failure.ts'
 
 const CONNECT_MS = 2_000
 const HANDSHAKE_MS = 3_000
@@ -15,7 +15,8 @@ const MOST_CERTIFICATES = 6
 const MOST_NAMES = 10
 
 /** Opens a TCP connection and closes it. Rejects only with the signal's reason. */
-export async function connectTo({ ip }: Address, port: number, signal: AbortSignal): Promise<Finding> {
+export async function connectTo(address: Address, port: number, signal: AbortSignal): Promise<Finding> {
+  const { ip } = address
   const began = performance.now()
   const tried = { kind: 'connection', address: ip, port } as const
   try {
@@ -24,7 +25,7 @@ export async function connectTo({ ip }: Address, port: number, signal: AbortSign
     return { ...tried, seconds: secondsSince(began) }
   } catch (error) {
     signal.throwIfAborted()
-    return { ...tried, seconds: secondsSince(began), failure: failureOf(error, 'connect') }
+    return { ...tried, seconds: secondsSince(began), failure: await unreachedFailure(error, 'connect', address) }
   }
 }
 
