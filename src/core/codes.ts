@@ -38,7 +38,7 @@ export const SHARED_CODES = {
   tls_other: { layer: 'tls', reason: 'other', en: 'The TLS handshake failed.', zh: 'TLS 握手失败。', unmapped: true },
   auth_timeout: { layer: 'auth', reason: 'timeout', en: 'The server does not answer the login.', zh: '服务器不响应登录请求。' },
   auth_reset: { layer: 'auth', reason: 'reset', en: 'The server closed the connection during the login.', zh: '登录过程中服务器断开了连接。' },
-  request_timeout: { layer: 'request', reason: 'timeout', en: 'The connection works, but the answer does not come in time.', zh: '连接正常，但未能按时收到应答。' },
+  request_timeout: { layer: 'request', reason: 'timeout', en: 'The answer does not come in time, though nothing before it failed.', zh: '此前一切正常，但未能按时收到应答。' },
   request_reset: { layer: 'request', reason: 'reset', en: 'The server closed the connection before it answered.', zh: '服务器在应答前断开了连接。' },
   network_timeout: { layer: 'network', reason: 'timeout', en: 'The host does not answer at all.', zh: '主机完全没有应答。' },
   limit_exceeded: { layer: 'assert', reason: 'mismatch', en: 'A level is beyond its limit, and fail_on names it.', zh: '指标超出阈值，且 fail_on 包含该指标。' },

@@ -64,10 +64,11 @@ export interface Facts {
   readonly target: string
   /** Its port, where there is only one. */
   readonly port: number | undefined
-  /** Name servers that know the name, deny it, or are silent. */
+  /** Name servers that know the name, deny it, are silent, or answer with an error. */
   readonly knowing: readonly string[]
   readonly denying: readonly string[]
   readonly silent: readonly string[]
+  readonly erring: readonly string[]
   /** Addresses of the host that connect, and that do not. */
   readonly alive: readonly string[]
   readonly dead: readonly string[]

@@ -42,6 +42,7 @@ export function factsOf({ host, reached, target, port }: Pick<Facts, 'host' | 'r
     knowing: names(servers.filter(({ addresses: found }) => found.length > 0)),
     denying: names(servers.filter(({ failure }) => failure?.reason === 'not_found')),
     silent: names(servers.filter(({ failure }) => failure?.reason === 'timeout')),
+    erring: names(servers.filter(({ failure }) => failure?.layer === 'resolve' && failure.reason === 'other')),
     alive: addresses(connections.filter(({ failure }) => !failure)),
     dead: addresses(connections.filter(({ failure }) => failure && failure.layer !== 'prober')),
     routeEnd: lost?.end,
@@ -57,8 +58,8 @@ export function verdictOf({ status, failure }: Said, steps: readonly Step[], fac
   return { verdict, broken: brokenAt(verdict, failure, steps) }
 }
 
-function wellHow(steps: readonly Step[], { silent, denying, dead }: Facts): VerdictName {
-  if (silent.length + denying.length + dead.length > 0) return 'well_but'
+function wellHow(steps: readonly Step[], { silent, denying, erring, dead }: Facts): VerdictName {
+  if (silent.length + denying.length + erring.length + dead.length > 0) return 'well_but'
   return isSilent(steps) ? 'well_without_ping' : 'well'
 }
 
@@ -67,7 +68,9 @@ function wrongHow({ layer, reason }: Failure, steps: readonly Step[], { knowing,
     if (denying.length > 0) return knowing.length > 0 ? 'name_disputed' : 'name_missing'
     return silent.length > 0 && knowing.length === 0 ? 'servers_silent' : 'code'
   }
-  if (layer !== 'connect' && layer !== 'network') return 'code'
+  // Over UDP a host that is gone shows as a question without an answer.
+  const neverMet = layer === 'request' && reason === 'timeout' && !steps.some(({ step, status }) => step === 'connect' && status === 'ok') && isSilent(steps)
+  if (layer !== 'connect' && layer !== 'network' && !neverMet) return 'code'
   if (reason !== 'refused' && reason !== 'timeout' && reason !== 'unreachable') return 'code'
   if (alive.length > 0) {
     // Everything connects: the port is open again, or the probe failed further on, at a host that an answer sent it to.

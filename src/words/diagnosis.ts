@@ -22,14 +22,16 @@ const SENTENCES: Readonly<Record<VerdictName, Sentence>> = {
     zh: ({ host }) => `${host} 正常。它不应答 ping，许多防火墙都会禁止 ping。`,
   },
   well_but: {
-    en: ({ host, silent, denying, dead }) => `${host} works, but ${[
-      ...(silent.length > 0 ? [`the name server ${list(silent, 'and')} does not answer`] : []),
-      ...(denying.length > 0 ? [`the name server ${list(denying, 'and')} does not know the name`] : []),
-      ...(dead.length > 0 ? [`the address ${list(dead, 'and')} does not connect`] : []),
-    ].join(', and ')}: clients that come to it wait or fail.`,
-    zh: ({ host, silent, denying, dead }) => `${host} 可用，但${[
+    en: ({ host, silent, denying, erring, dead }) => `${host} works, but ${[
+      ...(silent.length > 0 ? [`${several(silent, 'the name server', 'do')} not answer`] : []),
+      ...(denying.length > 0 ? [`${several(denying, 'the name server', 'do')} not know the name`] : []),
+      ...(erring.length > 0 ? [`${several(erring, 'the name server', 'answer')} with an error`] : []),
+      ...(dead.length > 0 ? [`${several(dead, 'the address', 'do')} not connect`] : []),
+    ].join(', and ')}: clients that come to ${silent.length + denying.length + erring.length + dead.length > 1 ? 'them' : 'it'} wait or fail.`,
+    zh: ({ host, silent, denying, erring, dead }) => `${host} 可用，但${[
       ...(silent.length > 0 ? [`DNS 服务器 ${list(silent, '、')} 没有应答`] : []),
       ...(denying.length > 0 ? [`DNS 服务器 ${list(denying, '、')} 不认识该域名`] : []),
+      ...(erring.length > 0 ? [`DNS 服务器 ${list(erring, '、')} 返回错误`] : []),
       ...(dead.length > 0 ? [`地址 ${list(dead, '、')} 无法连接`] : []),
     ].join('，')}：遇到它的客户端会等待或失败。`,
   },
@@ -39,7 +41,7 @@ const SENTENCES: Readonly<Record<VerdictName, Sentence>> = {
   },
   name_missing: {
     en: ({ reached, denying }) => `${all(denying, 'The name server', 'All name servers')} (${list(denying, 'and')}) ${denying.length > 1 ? 'say' : 'says'} that ${reached} does not exist: look for a typing error, a missing record or a missing search domain.`,
-    zh: ({ reached, denying }) => `DNS 服务器（${list(denying, '、')}）都称 ${reached} 不存在：请检查拼写、缺失的记录或搜索域。`,
+    zh: ({ reached, denying }) => `DNS 服务器（${list(denying, '、')}）${denying.length > 1 ? '都' : ''}称 ${reached} 不存在：请检查拼写、缺失的记录或搜索域。`,
   },
   name_disputed: {
     en: ({ reached, knowing, denying }) => `The name servers disagree: ${list(denying, 'and')} ${denying.length > 1 ? 'deny' : 'denies'} that ${reached} exists, ${list(knowing, 'and')} ${knowing.length > 1 ? 'know' : 'knows'} it. Compare their zones, and the servers in resolv.conf.`,
@@ -91,6 +93,11 @@ export function diagnosisSentence({ verdict, facts, failure }: Pick<Diagnosis, '
 function list(items: readonly string[], and: string): string {
   if (items.length < 2) return items.join('')
   return and === '、' ? items.join('、') : `${items.slice(0, -1).join(', ')} ${and} ${items.at(-1)}`
+}
+
+/** `the address 10.0.0.5 does`, `the addresses 10.0.0.5 and 10.0.0.6 do`. */
+function several(items: readonly string[], one: string, verb: 'do' | 'answer'): string {
+  return items.length > 1 ? `${one}${one.endsWith('s') ? 'es' : 's'} ${list(items, 'and')} ${verb}` : `${one} ${list(items, 'and')} ${verb}${verb === 'do' ? 'es' : 's'}`
 }
 
 function all(items: readonly string[], one: string, several: string): string {

@@ -26,14 +26,15 @@ async function on(machine: Machine, port: number, command: string, ...args: read
 
 beforeAll(async () => {
   net = createNetwork()
-  const redis = ['--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--dir', dir]
+  const redis = ['--bind', '0.0.0.0', '::', '--protected-mode', 'no', '--save', '', '--dir', dir]
   const { certFile, keyFile } = certificates.expired
   ;[plain] = await Promise.all([
     on(net.b, 6379, 'redis-server', ...redis, '--port', '6379'),
     on(net.b, 6380, 'redis-server', ...redis, '--port', '6380', '--requirepass', 'of-the-test'),
     on(net.b, 6381, 'redis-server', ...redis, '--port', '0', '--tls-port', '6381', '--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-auth-clients', 'no'),
-    on(net.b, 53, 'dnsmasq', '-C', '/dev/null', '-k', '-R', '-h', '-u', '', `--listen-address=${B}`, '--bind-interfaces', '--local=/test/', `--address=/db-1.test/${B}`, `--host-record=db-2.test,${B}`, `--host-record=db-2.test,${NOBODY}`, `--pid-file=${dir}/b.pid`),
+    on(net.b, 53, 'dnsmasq', '-C', '/dev/null', '-k', '-R', '-h', '-u', '', `--listen-address=${B}`, '--bind-interfaces', '--local=/test/', `--address=/db-1.test/${B}`, `--host-record=db-2.test,${B}`, `--host-record=db-6.test,${B},${ADDRESSES.b.ip6}`, `--host-record=db-2.test,${NOBODY}`, `--pid-file=${dir}/b.pid`),
     on(net.r2, 53, 'dnsmasq', '-C', '/dev/null', '-k', '-R', '-h', '-u', '', `--listen-address=${ADDRESSES.r2.ip4}`, '--bind-interfaces', '--local=/test/', `--pid-file=${dir}/r2.pid`),
+    on(net.r1, 53, 'dnsmasq', '-C', '/dev/null', '-k', '-R', '-h', '-u', '', `--listen-address=${ADDRESSES.r1.ip4}`, '--bind-interfaces', `--pid-file=${dir}/r1.pid`),
   ])
 })
 afterAll(async () => {
@@ -152,6 +153,33 @@ describe('curlew diagnose', () => {
     const found = await diagnose('redis://db-2.test')
     expect(found).toMatchObject({ code: 0, status: 'ok', verdict: 'well_but', facts: { alive: [B], dead: [NOBODY] } })
     expect(await diagnose('redis://db-2.test?addresses=all')).toMatchObject({ code: 1, verdict: 'some_addresses_dead', broken: 'connect' })
+  })
+
+  it('does not accuse an IPv6 address where this machine has no route for it', async () => {
+    net.a.nameServers(B)
+    net.a.run('ip', '-6', 'route', 'del', 'default')
+    try {
+      const found = await diagnose('redis://db-6.test')
+      expect(found).toMatchObject({ code: 0, verdict: 'well', facts: { alive: [B], dead: [] } })
+      expect(found.steps.find(({ step }) => step === 'connect')).toMatchObject({ status: 'ok', findings: [{}, { address: ADDRESSES.b.ip6, failure: { code: 'prober_no_network', message: `this machine has no route to ${ADDRESSES.b.ip6}` } }] })
+    } finally {
+      net.a.run('ip', '-6', 'route', 'add', 'default', 'via', ADDRESSES.r1.ip6)
+    }
+  })
+
+  it('tells that a name server refuses to answer, though the probe works', async () => {
+    net.a.nameServers(B, ADDRESSES.r1.ip4)
+    const found = await diagnose('redis://db-1.test')
+    expect(found).toMatchObject({ code: 0, verdict: 'well_but', facts: { erring: [ADDRESSES.r1.ip4] } })
+    expect(found.sentence.en).toBe(`db-1.test works, but the name server ${ADDRESSES.r1.ip4} answers with an error: clients that come to it wait or fail.`)
+  })
+
+  it('tells a name server that is not there from one that is slow', async () => {
+    expect(await diagnose(`dns://${NOBODY}/db-1.test`)).toMatchObject({ verdict: 'route_ends', broken: 'route', failure: { layer: 'request', reason: 'timeout' } })
+    net.b.nft('input', 'udp dport 53 drop')
+    const found = await diagnose(`dns://${B}/db-1.test`)
+    expect(found).toMatchObject({ verdict: 'code', broken: 'operation' })
+    expect(found.sentence.en).not.toContain('connection works')
   })
 
   it('tells an expired certificate, and shows it', async () => {
