@@ -5,7 +5,7 @@ import type { TlsOptions } from '../core/way.ts'
 import { connectTcp } from '../probes/lib/dns-client.ts'
 import type { Address } from '../probes/lib/resolve.ts'
 import { distinguishedName, namesOf } from '../probes/lib/tls-gauges.ts'
-import { shakeHands } from '../probes/lib/tls.ts'
+import { awaitRefusal, shakeHands } from '../probes/lib/tls.ts'
 import { failureOf, secondsSince, unreachedFailure } from './failure.ts'
 
 const CONNECT_MS = 2_000
@@ -47,8 +47,13 @@ export async function handshakeWith({ ip }: Address, port: number, host: string,
       const work = shakeHands({ phase: async (_name, shake) => shake(), gauge() {} }, socket, host, tls, [], (certificates) => { sent = certificates })
       const { socket: secured, failure } = await Promise.race([work, silent.promise])
       const version = secured.getProtocol() ?? undefined
-      secured.destroy()
-      if (failure) throw failure
+      try {
+        if (failure) throw failure
+        // With TLS 1.3 a server says only after the handshake that it wants a client certificate.
+        await awaitRefusal({ signal: stop, deadline: began + HANDSHAKE_MS }, secured, tls)
+      } finally {
+        secured.destroy()
+      }
       return { ...tried, seconds: secondsSince(began), ...(version === undefined ? {} : { version }), certificates: sent.slice(0, MOST_CERTIFICATES).map(shown) }
     } finally {
       socket.destroy()

@@ -189,6 +189,14 @@ describe('curlew diagnose', () => {
     expect(handshake).toMatchObject({ kind: 'handshake', certificates: [{ subject: 'CN=localhost,O=Curlew Test', not_after: '2021-01-01T00:00:00.000Z' }], failure: { code: 'tls_expired' } })
   })
 
+  it('tells a client certificate that is wanted, which TLS 1.3 says after the handshake', async () => {
+    const { certFile, keyFile } = certificates.good
+    await on(net.b, 6382, 'redis-server', '--bind', '0.0.0.0', '--save', '', '--dir', dir, '--port', '0', '--tls-port', '6382', '--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', certificates.caFile, '--tls-protocols', 'TLSv1.3')
+    const found = await diagnose(`rediss://${B}:6382?ca_file=${certificates.caFile}&server_name=localhost`)
+    expect(found).toMatchObject({ verdict: 'code', broken: 'tls', failure: { layer: 'tls', reason: 'denied' } })
+    expect(statuses(found)).toContain('tls failed')
+  })
+
   it('tells a login that is refused', async () => {
     expect(await diagnose(`redis://${B}:6380`)).toMatchObject({ verdict: 'code', broken: 'login', failure: { layer: 'auth', reason: 'denied' } })
   })

@@ -96,7 +96,7 @@ export function shakeHands(
  * would close without reading anything. Ends at once when the server shows that it has accepted the client: it sends a session ticket or
  * data. Throws the failure; belongs to no phase, since the handshake itself is over.
  */
-export function awaitRefusal(probe: ProbeContext<string, string, never>, socket: TLSSocket, options: TlsOptions): Promise<void> {
+export function awaitRefusal(probe: Pick<ProbeContext, 'signal' | 'deadline'>, socket: TLSSocket, options: TlsOptions): Promise<void> {
   const ms = Math.min(LINGER_MS, probe.deadline - performance.now() - MARGIN_MS)
   if (socket.getProtocol() !== 'TLSv1.3' || ms <= 0 || accepted.has(socket)) return Promise.resolve()
   return new Promise((resolve, reject) => {
