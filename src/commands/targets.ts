@@ -112,7 +112,8 @@ export function durationOf(flag: string, text: string): number {
 export function languageOf(flag: string | undefined, env: NodeJS.ProcessEnv): Language {
   if (flag === 'en' || flag === 'zh') return flag
   if (flag !== undefined) throw new UsageError('--lang: expected en or zh')
-  return (env['LC_ALL'] ?? env['LC_MESSAGES'] ?? env['LANG'] ?? '').startsWith('zh') ? 'zh' : 'en'
+  // Empty is as good as unset (POSIX).
+  return (env['LC_ALL'] || env['LC_MESSAGES'] || env['LANG'] || '').startsWith('zh') ? 'zh' : 'en'
 }
 
 /** Every scheme that a type has, in lines of a terminal. */

@@ -87,7 +87,9 @@ function byHost(ways: readonly Way[]): readonly Way[] {
 /** The host and port that the walk speaks of: the proxy's where there is one. Of several hosts none is meant more than the others. */
 function meantBy(job: Job, ways: readonly Way[]): Pick<Facts, 'reached' | 'port'> {
   const one = new Set(ways.map(({ host, port }) => `${host} ${port}`)).size === 1 ? ways[0] : undefined
-  return { reached: one?.host ?? job.target, port: one?.port }
+  if (!one) return { reached: job.target, port: undefined }
+  // A job for one address of a name says nothing about the others.
+  return { reached: one.ip === undefined || one.ip === one.host ? one.host : `${one.host} (${one.ip})`, port: one.port }
 }
 
 function waysOf(job: Job): readonly Way[] {

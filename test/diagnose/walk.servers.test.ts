@@ -174,6 +174,13 @@ describe('curlew diagnose', () => {
     expect(found.sentence.en).toBe(`db-1.test works, but the name server ${ADDRESSES.r1.ip4} answers with an error: clients that come to it wait or fail.`)
   })
 
+  it('names the address that a job of its own is about', async () => {
+    net.a.nameServers(B)
+    const { stdout } = await net.a.curlew(['diagnose', 'tcp://db-6.test:4444?addresses=each', '--timeout', '1s'])
+    expect(stdout).toContain(`db-6.test (${B}) is up, but nothing listens on port 4444`)
+    expect(stdout).toContain(`db-6.test (${ADDRESSES.b.ip6}) is up, but nothing listens on port 4444`)
+  })
+
   it('tells a name server that is not there from one that is slow', async () => {
     expect(await diagnose(`dns://${NOBODY}/db-1.test`)).toMatchObject({ verdict: 'route_ends', broken: 'route', failure: { layer: 'request', reason: 'timeout' } })
     net.b.nft('input', 'udp dport 53 drop')
@@ -220,7 +227,7 @@ describe('curlew diagnose', () => {
 
   it('shows each step and the sentence to a person, in their language', async () => {
     net.b.nft('input', 'tcp dport 6379 drop')
-    const { stdout, code } = await net.a.curlew(['diagnose', `redis://${B}`, '--timeout', '1s', '--lang', 'zh'])
+    const { stdout, code } = await net.a.curlew(['diagnose', `redis://${B}`, '--timeout', '1s'], { env: { LC_ALL: '', LANG: 'zh_CN.UTF-8' } })
     expect(code).toBe(1)
     expect(stdout).toMatch(/✓ 解析[^]*✓ ping[^]*✗ 连接[^]*故障所在：连接\n.*6379 端口丢弃数据包：请检查防火墙规则或安全组。/)
   })
