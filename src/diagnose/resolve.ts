@@ -5,7 +5,9 @@ import { systemResolver, type Server } from '../probes/lib/resolv-conf.ts'
 import { resolveHost, type Address } from '../probes/lib/resolve.ts'
 import { failureOf, secondsSince } from './failure.ts'
 
-const WITHIN_MS = 2_000
+const WITHIN_MS = 3_000
+/** A packet that is lost makes no server silent: as every resolver, we ask again. */
+const TRIES = 2
 /** Addresses of a host that are looked at. */
 const MOST_ADDRESSES = 8
 
@@ -28,7 +30,7 @@ export async function lookUp({ host, ip, ipProtocol }: Way, signal: AbortSignal)
     const began = performance.now()
     const asked = { kind: 'name_server', host, server: textOf(server) } as const
     try {
-      const addresses = await resolveHost(host, { ipProtocol, signal, deadline: began + WITHIN_MS, system: { ...system, servers: [server], attempts: 1 } })
+      const addresses = await resolveHost(host, { ipProtocol, signal, deadline: began + WITHIN_MS, system: { ...system, servers: [server], attempts: TRIES } })
       return { finding: { ...asked, seconds: secondsSince(began), addresses: addresses.map((address) => address.ip) }, addresses }
     } catch (error) {
       signal.throwIfAborted()

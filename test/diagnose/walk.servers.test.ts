@@ -174,6 +174,12 @@ describe('curlew diagnose', () => {
     expect(found.sentence.en).toBe(`db-1.test works, but the name server ${ADDRESSES.r1.ip4} answers with an error: clients that come to it wait or fail.`)
   })
 
+  it('does not call a name server silent for a packet that is lost', async () => {
+    net.a.nameServers(B)
+    net.b.nft('input', 'udp dport 53 limit rate 1/hour burst 2 packets drop')
+    expect(await diagnose('redis://db-1.test')).toMatchObject({ code: 0, verdict: 'well', facts: { knowing: [B], silent: [] } })
+  })
+
   it('names the address that a job of its own is about', async () => {
     net.a.nameServers(B)
     const { stdout } = await net.a.curlew(['diagnose', 'tcp://db-6.test:4444?addresses=each', '--timeout', '1s'])
