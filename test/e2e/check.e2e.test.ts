@@ -50,7 +50,7 @@ describe('exit codes', () => {
     [['check', 'redis+cluster://h1:1,h2:2:2'], 'redis+cluster://h1:1,h2:2:2: target: expected host[:port] of one server or of several'],
     [['check', '--timeout', 'soon', 'tcp://127.0.0.1:1'], '--timeout: expected a duration such as 30s or 2m'],
     [['check', '-c', '/nonexistent.yaml'], '/nonexistent.yaml:1:1: expected a readable config file (ENOENT)'],
-    [['chekc'], 'chekc: expected one of serve, check, validate, schema'],
+    [['chekc'], 'chekc: expected one of serve, check, diagnose, validate, schema'],
     [['check', '--lang', 'fr', 'tcp://127.0.0.1:1'], '--lang: expected en or zh'],
     [['check', '--password-file', '/nonexistent', 'tcp://127.0.0.1:1'], '--password-file /nonexistent: expected a readable file (ENOENT)'],
     [['serve', '--web.listen-address', 'nonsense'], '--web.listen-address: expected [host]:port'],
