@@ -73,9 +73,9 @@ export interface Facts {
   readonly alive: readonly string[]
   readonly dead: readonly string[]
   /** Where the route ends when it does not reach the host. */
-  readonly routeEnd: RouteEnding | undefined
-  /** Round trip of a ping, in ms. */
-  readonly rttMs: number | undefined
+  readonly route_end: RouteEnding | undefined
+  /** Fastest round trip of a ping. */
+  readonly rtt_seconds: number | undefined
 }
 
 /** What the walk through the layers found. Versioned, and plain data: it is kept as evidence and sent to other processes. */

@@ -35,7 +35,7 @@ export function factsOf({ host, reached, target, port }: Pick<Facts, 'host' | 'r
   const addresses = (found: readonly { readonly address: string, readonly port: number }[]) => [
     ...new Set(found.map(({ address, port: one }) => (severalPorts ? String(new Endpoint(address, one)) : address))),
   ]
-  const rtts = findingsOf(steps, 'ping').flatMap(({ rtt_seconds: rtt }) => (rtt === undefined ? [] : [rtt * 1_000]))
+  const rtts = findingsOf(steps, 'ping').flatMap(({ rtt_seconds: rtt }) => rtt ?? [])
   const lost = findingsOf(steps, 'route').find(({ end, hops }) => end && end.kind !== 'reached' && hops.some(({ address }) => address !== undefined))
   return {
     host, reached, target, port,
@@ -45,8 +45,8 @@ export function factsOf({ host, reached, target, port }: Pick<Facts, 'host' | 'r
     erring: names(servers.filter(({ failure }) => failure?.layer === 'resolve' && failure.reason === 'other')),
     alive: addresses(connections.filter(({ failure }) => !failure)),
     dead: addresses(connections.filter(({ failure }) => failure && failure.layer !== 'prober')),
-    routeEnd: lost?.end,
-    rttMs: rtts.length > 0 ? Math.min(...rtts) : undefined,
+    route_end: lost?.end,
+    rtt_seconds: rtts.length > 0 ? Math.min(...rtts) : undefined,
   }
 }
 
@@ -63,7 +63,7 @@ function wellHow(steps: readonly Step[], { silent, denying, erring, dead }: Fact
   return isSilent(steps) ? 'well_without_ping' : 'well'
 }
 
-function wrongHow({ layer, reason }: Failure, steps: readonly Step[], { knowing, denying, silent, alive, dead, rttMs, routeEnd }: Facts): VerdictName {
+function wrongHow({ layer, reason }: Failure, steps: readonly Step[], { knowing, denying, silent, alive, dead, rtt_seconds: rtt, route_end: routeEnd }: Facts): VerdictName {
   if (layer === 'resolve') {
     if (denying.length > 0) return knowing.length > 0 ? 'name_disputed' : 'name_missing'
     return silent.length > 0 && knowing.length === 0 ? 'servers_silent' : 'code'
@@ -77,8 +77,8 @@ function wrongHow({ layer, reason }: Failure, steps: readonly Step[], { knowing,
     return dead.length > 0 ? 'some_addresses_dead' : 'code'
   }
   if (reason === 'refused') return 'port_closed'
-  if (rttMs !== undefined && layer === 'connect') return 'port_dropped'
-  if (rttMs !== undefined && dead.length > 0) return 'port_rejected'
+  if (rtt !== undefined && layer === 'connect') return 'port_dropped'
+  if (rtt !== undefined && dead.length > 0) return 'port_rejected'
   if (routeEnd !== undefined) return 'route_ends'
   return isSilent(steps) && reason === 'timeout' ? 'host_gone' : 'code'
 }

@@ -125,7 +125,7 @@ function isOurs(finding: Finding): boolean {
 function phasesOf(job: Job, result: ProbeResult): readonly Extract<Finding, { kind: 'phase' }>[] {
   const phases = result.phases.filter(({ ms }) => ms > 0).map(({ name, ms }) => ({ kind: 'phase' as const, name, layer: job.phases[name] ?? 'prober', seconds: ms / 1_000 }))
   if (result.status === 'ok') return phases
-  const { failure, ms } = { ...result }
+  const { failure, ms } = result
   const last = phases.at(-1) ?? { kind: 'phase', name: job.type, seconds: ms / 1_000 }
   return [...phases.slice(0, -1), { ...last, layer: failure.layer, failure }]
 }

@@ -68,8 +68,8 @@ const SENTENCES: Readonly<Record<VerdictName, Sentence>> = {
     zh: ({ reached, port }) => `${reached} 既不应答 ping，${port === undefined ? '也没有其他应答' : `${port} 端口也没有应答`}：${DOWN.zh}。`,
   },
   route_ends: {
-    en: ({ reached, routeEnd }) => `Packets to ${reached} get lost on the way: ${routeEnd ? ROUTE_ENDS.en(routeEnd) : 'the route does not reach it'}. ${routeEnd?.kind === 'loop' ? 'Look at the routes of these two.' : `Look at the last router that answers, and at what stands behind it; ${DOWN.en}.`}`,
-    zh: ({ reached, routeEnd }) => `发往 ${reached} 的数据包在途中丢失（${routeEnd ? ROUTE_ENDS.zh(routeEnd) : '路由未到达目标'}）：${routeEnd?.kind === 'loop' ? '请检查这两台路由器的路由。' : `请检查最后应答的路由器及其后的设备；${DOWN.zh}。`}`,
+    en: ({ reached, route_end: routeEnd }) => `Packets to ${reached} get lost on the way: ${routeEnd ? ROUTE_ENDS.en(routeEnd) : 'the route does not reach it'}. ${routeEnd?.kind === 'loop' ? 'Look at the routes of these two.' : `Look at the last router that answers, and at what stands behind it; ${DOWN.en}.`}`,
+    zh: ({ reached, route_end: routeEnd }) => `发往 ${reached} 的数据包在途中丢失（${routeEnd ? ROUTE_ENDS.zh(routeEnd) : '路由未到达目标'}）：${routeEnd?.kind === 'loop' ? '请检查这两台路由器的路由。' : `请检查最后应答的路由器及其后的设备；${DOWN.zh}。`}`,
   },
   some_addresses_dead: {
     en: ({ reached, alive, dead }) => `Of the addresses of ${reached}, ${list(dead, 'and')} ${dead.length > 1 ? 'do' : 'does'} not connect, while ${list(alive, 'and')} ${alive.length > 1 ? 'do' : 'does'}: repair the dead one, or take it out of DNS.`,
