@@ -27,14 +27,19 @@ export interface Peer {
   readonly sent: readonly X509Certificate[]
   /** Earliest expiry, in milliseconds, of the chain that OpenSSL would build from them, with the local root. */
   readonly chainExpiry: number
+  /** The server's own one as Node has it for `checkServerIdentity`. */
+  readonly identity: DetailedPeerCertificate
 }
 
-/** Reads the certificates that a server has sent, once: Node's way to what was sent empties the session. */
-export function peerOf(socket: TLSSocket): Peer {
-  const chainExpiry = expiryOf(socket.getPeerCertificate(true))
+/**
+ * Reads the certificates that a server has sent, once: Node's way to what was sent empties the session. `identity` is what
+ * `getPeerCertificate(true)` returned, where somebody has asked already: it is a seventh of what a handshake costs.
+ */
+export function peerOf(socket: TLSSocket, identity = socket.getPeerCertificate(true)): Peer {
+  const chainExpiry = expiryOf(identity)
   const sent: X509Certificate[] = []
   for (let next = socket.getPeerX509Certificate(); next && sent.length < LONGEST_CHAIN; next = next.issuerCertificate) sent.push(next)
-  return { sent, chainExpiry }
+  return { sent, chainExpiry, identity }
 }
 
 function expiryOf(leaf: DetailedPeerCertificate): number {

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
-import { checkServerIdentity } from 'node:tls'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { ProbeFailure } from '../../core/probe.ts'
-import { distinguishedName, namesOf } from './tls-gauges.ts'
+import { distinguishedName, namesOf, type Peer } from './tls-gauges.ts'
 import type { Trust } from './tls-context.ts'
 
 /** How many names of a certificate a sentence shows. */
@@ -19,7 +19,7 @@ interface Problem {
  *
  * `chainError` is Node's `authorizationError`; `name` what the certificate must be for.
  */
-export function verify(sent: readonly X509Certificate[], chainError: string | undefined, name: string, trust: Trust): ProbeFailure | undefined {
+export function verify({ sent, identity }: Pick<Peer, 'sent' | 'identity'>, chainError: string | undefined, name: string, trust: Trust): ProbeFailure | undefined {
   const [leaf] = sent
   if (!leaf) return new ProbeFailure('tls_other', 'the server sent no certificate')
   if (chainError === 'OUT_OF_MEM') throw Object.assign(new Error('no memory to verify a certificate'), { code: 'ENOMEM' })
@@ -28,7 +28,7 @@ export function verify(sent: readonly X509Certificate[], chainError: string | un
   const problems = [
     ...(chainError === undefined ? [] : datesOf(path, chainError)),
     ...(chainError === undefined ? [] : trustOf(path, chainError, trust)),
-    ...nameOf(leaf, name),
+    ...nameOf(leaf, identity, name),
   ]
   const [first, ...others] = problems
   if (!first) return undefined
@@ -99,8 +99,8 @@ function issuerMissing(top: X509Certificate, length: number, trust: Trust): Prob
   return { code: 'tls_unknown_ca', message: `${gap}: either that authority is not trusted here or an intermediate is missing, which cannot be told apart` }
 }
 
-function nameOf(leaf: X509Certificate, name: string): Problem[] {
-  if (checkServerIdentity(name, leaf.toLegacyObject()) === undefined) return []
+function nameOf(leaf: X509Certificate, identity: PeerCertificate, name: string): Problem[] {
+  if (checkServerIdentity(name, identity) === undefined) return []
   const names = namesOf(leaf)
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : ''
   return [{ code: 'tls_wrong_host', message: `the certificate is for ${names.slice(0, NAMED).join(', ')}${more}, not for ${name}` }]

@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
-import { connect, type TLSSocket } from 'node:tls'
+import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { z } from 'zod'
 import { canonicalHost } from '../../core/fields.ts'
 import { ProbeFailure, type ProbeContext } from '../../core/probe.ts'
@@ -70,7 +70,7 @@ export function shakeHands(
     const trust = trustOf(options)
     const name = (options.server_name ?? host).replace(/\.$/, '')
     let early: Peer | undefined
-    const secured = await handshake(socket, name, trust, options, alpn, (peer) => { early = peer }).catch((error: unknown) => {
+    const { secured, identity } = await handshake(socket, name, trust, options, alpn, (peer) => { early = peer }).catch((error: unknown) => {
       if (early) {
         exportSent(probe, early, false)
         onSent(early.sent)
@@ -78,12 +78,12 @@ export function shakeHands(
       throw error
     })
     try {
-      const peer = early ?? peerOf(secured)
+      const peer = early ?? peerOf(secured, identity)
       const chainError = errorOf(secured)
       exportAgreed(probe, secured)
       exportSent(probe, peer, chainError === undefined)
       onSent(peer.sent)
-      return { socket: secured, failure: options.insecure_skip_verify ? undefined : verify(peer.sent, chainError, name, trust) }
+      return { socket: secured, failure: options.insecure_skip_verify ? undefined : verify(peer, chainError, name, trust) }
     } catch (error) {
       secured.destroy()
       throw error
@@ -117,10 +117,16 @@ export function awaitRefusal(probe: Pick<ProbeContext, 'signal' | 'deadline'>, s
   })
 }
 
-/** `onEarly`: before TLS 1.3 the server's certificates are there when the handshake can still fail, and cannot be read again later. */
-function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptions, alpn: readonly string[], onEarly: (peer: Peer) => void): Promise<TLSSocket> {
+/**
+ * `onEarly`: before TLS 1.3 the server's certificates are there when the handshake can still fail, and cannot be read again later.
+ * `identity`: the certificate as Node has read it for a check of its own, when the chain is trusted.
+ */
+function handshake(
+  socket: Socket, name: string, trust: Trust, options: TlsOptions, alpn: readonly string[], onEarly: (peer: Peer) => void,
+): Promise<{ readonly secured: TLSSocket, readonly identity: DetailedPeerCertificate | undefined }> {
   if (socket.destroyed) throw socket.errored ?? Object.assign(new Error('the server closed the connection'), { code: 'ECONNRESET' })
   return new Promise((resolve, reject) => {
+    let identity: DetailedPeerCertificate | undefined
     const secured = connect({
       socket,
       secureContext: trust.context,
@@ -128,7 +134,10 @@ function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptio
       servername: isIP(name) === 0 ? name : '',
       // Node hides the certificate of a handshake that it ends itself: it is verified here, once it has been read.
       rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
+      checkServerIdentity(_name, certificate) {
+        identity = certificate as DetailedPeerCertificate // safe: Node hands over getPeerCertificate(true), whatever its types say
+        return undefined
+      },
       ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
     })
     // In TLS 1.2 the keys are made once the server has said all it wants; a refusal after that can only mean the client.
@@ -138,7 +147,7 @@ function handshake(socket: Socket, name: string, trust: Trust, options: TlsOptio
       if (secured.getProtocol() !== 'TLSv1.3') onEarly(peerOf(secured))
     })
     secured.once('session', () => accepted.add(secured))
-    secured.once('secureConnect', () => resolve(secured))
+    secured.once('secureConnect', () => resolve({ secured, identity }))
     secured.on('error', (error) => {
       secured.destroy()
       if (keyed && isHandshakeFailure(error)) reject(clientRefused(options))
