@@ -1,4 +1,5 @@
-import type { Reporter, TestCase } from 'vitest/node'
+import { basename } from 'node:path'
+import type { Reporter, TestCase, TestModule } from 'vitest/node'
 import type { Row } from './table.ts'
 
 /** What `npm run faults` prints: a line a fault, with what was expected and what Curlew said, and the total. */
@@ -23,14 +24,17 @@ export default class FaultReporter implements Reporter {
     ])
   }
 
-  onTestRunEnd(_modules: unknown, unhandled: readonly { readonly message: string }[]): void {
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly { readonly message: string }[]): void {
+    // A file that does not load, a server that does not start or stop: the rows alone would not show it.
+    const beside = modules.flatMap((module) => [module, ...module.children.allSuites()].flatMap((part) => part.errors().map(({ message }) => `${basename(module.moduleId)}: ${message}`)))
+    const errors = [...beside, ...unhandled.map(({ message }) => message)]
     const healthy = this.#rows.filter(({ row }) => row.group === 'healthy')
     const faults = this.#rows.filter(({ row }) => row.group !== 'healthy')
     const right = (rows: readonly { readonly right: boolean }[]) => rows.filter((row) => row.right).length
     write([
-      ...unhandled.map(({ message }) => `✗ ${message}`),
+      ...errors.map((message) => `✗ ${message}`),
       '',
-      `${faults.length} faults, ${right(faults)} named right; ${healthy.length} healthy targets under stress, ${right(healthy)} never accused${this.#broken > 0 ? `; ${this.#broken} rows could not be tried` : ''}`,
+      `${faults.length} faults, ${right(faults)} named right; ${healthy.length} healthy targets under stress, ${right(healthy)} never accused${this.#broken > 0 ? `; ${this.#broken} rows could not be tried` : ''}${errors.length > 0 ? `; ${errors.length} errors beside the rows` : ''}`,
     ])
   }
 }
