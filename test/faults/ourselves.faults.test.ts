@@ -75,7 +75,7 @@ const signalled = (signal: NodeJS.Signals): Fault => ({
     }
     return { probe: { type: 'tcp', target: `127.0.0.1:${silent.port}`, expect: 'hello', timeout: '9s' }, meanwhile }
   },
-  expected: nothing,
+  expected: nothing('interrupted'),
 })
 
 /** It is asked through a firewall of the machine that it runs on. */
@@ -125,7 +125,7 @@ describe('ourselves', () => {
       undo: () => network.a.run('ip', 'route', 'del', 'prohibit', '192.0.2.1'),
     },
     { fault: 'a TypeError inside a probe type', make: () => ({ probe: { type: 'broken-type', target: 'localhost:1' }, wrap: [process.execPath, BROKEN_CURLEW] }), expected: unknown('other', 'prober_bug') },
-    { fault: 'a TypeError in a callback of a probe type', make: () => ({ probe: { type: 'broken-callback', target: 'localhost:1' }, wrap: [process.execPath, BROKEN_CURLEW] }), expected: nothing },
+    { fault: 'a TypeError in a callback of a probe type', make: () => ({ probe: { type: 'broken-callback', target: 'localhost:1' }, wrap: [process.execPath, BROKEN_CURLEW] }), expected: nothing('unknown') },
     { fault: 'an error of Node (ERR_...) inside a probe type', make: () => ({ probe: { type: 'broken-range', target: 'localhost:1' }, wrap: [process.execPath, BROKEN_CURLEW] }), expected: unknown('other', 'prober_bug') },
     {
       fault: 'a helper process is killed in the middle of its work',

@@ -13,11 +13,11 @@ import { temporaryDirectory } from '../support/process.ts'
  */
 export type Levels = Readonly<Record<string, number | readonly [number, number]>>
 
-/** What Curlew must say; `nothing` is a run that ends without a word about any target. */
+/** What Curlew must say; `nothing` is a run that ends, as `exit` tells, without a word about any target. */
 export type Expected =
   | { readonly status: 'ok', readonly levels: Levels }
   | { readonly status: 'failed' | 'unknown', readonly layer: Layer, readonly reason: Reason, readonly code: string, readonly levels: Levels }
-  | { readonly status: 'nothing' }
+  | { readonly status: 'nothing', readonly exit: keyof typeof EXIT }
 
 export function failed(layer: Layer, reason: Reason, code: string, levels: Levels = {}): Expected {
   return { status: 'failed', layer, reason, code, levels }
@@ -33,7 +33,9 @@ export function ok(levels: Levels = {}): Expected {
   return { status: 'ok', levels }
 }
 
-export const nothing: Expected = { status: 'nothing' }
+export function nothing(exit: keyof typeof EXIT): Expected {
+  return { status: 'nothing', exit }
+}
 
 export type Entry = Readonly<Record<string, unknown>>
 
@@ -121,7 +123,7 @@ function configOf(probe: Entry): string {
 
 /** What Curlew said, in the words of what was expected where that is the same. */
 function judged({ code, stdout, stderr }: Ran, expected: Expected): string {
-  if (stdout === '' && (code === EXIT.interrupted || code === EXIT.unknown)) return inWords(nothing)
+  if (expected.status === 'nothing' && stdout === '' && code === EXIT[expected.exit]) return inWords(expected)
   const read = report.safeParse(jsonOf(stdout))
   if (!read.success) return `exit ${code}: ${stderr.trim() || stdout.trim()}`
   const [result] = read.data.results
@@ -137,7 +139,7 @@ function judged({ code, stdout, stderr }: Ran, expected: Expected): string {
 }
 
 function inWords(expected: Expected): string {
-  if (expected.status === 'nothing') return 'nothing is said'
+  if (expected.status === 'nothing') return `nothing is said, exit ${EXIT[expected.exit]}`
   const verdict = 'code' in expected ? `${expected.status} ${expected.layer}/${expected.reason} ${expected.code}` : expected.status
   return [verdict, ...Object.entries(expected.levels).map(([series, level]) => levelInWords(series, level))].join(', ')
 }
