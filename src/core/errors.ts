@@ -43,10 +43,10 @@ export function explain(error: unknown, layer: Layer, codes: Readonly<Record<str
   }
 }
 
-/** Whether a blackhole route of this machine took the packet. An address that means nothing without its interface has the same errno. */
+/** Whether a blackhole route of this machine took the packet. An address that means nothing without its interface (link-local, to one or to many) has the same errno. */
 function isThrownAway(error: unknown, errno: string): boolean {
   if (errno !== 'EINVAL' || !(error instanceof Error && 'syscall' in error && 'address' in error)) return false
-  return ['connect', 'send'].includes(String(error.syscall)) && !/^fe[89ab]/i.test(String(error.address))
+  return ['connect', 'send'].includes(String(error.syscall)) && !/^f(e[89ab]|f.[12])/i.test(String(error.address))
 }
 
 /** The failure that a run has which ended by its timeout in a phase of this layer. */
