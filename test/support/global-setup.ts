@@ -19,6 +19,8 @@ export default function setup() {
   // Servers that run as another user go through it to directories of their own.
   chmodSync(directory, 0o711)
   const before = process.env['TMPDIR']
+  // Debian keeps servers in sbin, which is not in everybody's PATH.
+  process.env['PATH'] = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
   process.env['TMPDIR'] = directory
   process.env['CURLEW_TEST_RUN'] = directory
 

@@ -68,7 +68,7 @@ export async function startMysql(product: Product, { id = 1, args = [], tls }: {
     command, '--no-defaults', '--user=root', `--datadir=${dir}/data`, `--socket=${socketPath}`, `--pid-file=${dir}/pid`, `--tmpdir=${dir}/tmp`, '--bind-address=127.0.0.1', `--port=${port}`,
     `--server-id=${id}`, '--log-bin=bin', '--innodb-flush-log-at-trx-commit=0', '--sync-binlog=0', ...(product === 'mysql' ? mysqlArgs : mariadbArgs),
     ...(tls ? [`--ssl-cert=${tls.certFile}`, `--ssl-key=${tls.keyFile}`] : []), ...args,
-  ], { ready: () => existsSync(socketPath) && accepts(socketPath), withinMs: 30_000, env: { ...globalThis.process.env, PATH: `${globalThis.process.env['PATH'] ?? ''}:/usr/sbin` } })
+  ], { ready: () => existsSync(socketPath) && accepts(socketPath), withinMs: 30_000 })
   const root = await createConnection({ socketPath, user: 'root', multipleStatements: true })
   root.on('error', () => {})
   const server: MysqlServer = {
