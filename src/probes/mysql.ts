@@ -184,8 +184,8 @@ function limits(client: MysqlClient, budgetMs: number): string {
 async function useHeartbeat(client: MysqlClient, table: string, { readOnly }: Facts, probe: Context): Promise<void> {
   if (probe.mode === 'read-write' && !readOnly && await readReplication(client) === 'none') {
     const { written, read = '' } = await beat(client, table, probe.lastingOwner)
-    // A newer one is that of another command of this prober: it shows as much.
-    probe.expect(read >= written, 'mysql_wrong_value', `wrote the heartbeat ${written}, read ${JSON.stringify(read).slice(0, 80)}`)
+    // A newer one is that of another command of this prober: it shows as much. What is no time is not newer.
+    probe.expect(Date.parse(`${read}Z`) >= Date.parse(`${written}Z`), 'mysql_wrong_value', `wrote the heartbeat ${written}, read ${JSON.stringify(read).slice(0, 80)}`)
     return
   }
   const age = await heartbeatAge(client, table)

@@ -53,6 +53,12 @@ const readOnly: Spoil = async (mysql) => {
   await setGlobal(mysql, 'read_only', 1)
 }
 
+/** A trigger puts something else into the heartbeat. */
+const otherValue: Spoil = async (mysql) => {
+  afterwards(() => mysql.sql('DROP TRIGGER IF EXISTS probe.altered', 'DELETE FROM probe.heartbeat'))
+  await mysql.sql('DELETE FROM probe.heartbeat', "CREATE TRIGGER probe.altered BEFORE INSERT ON probe.heartbeat FOR EACH ROW SET NEW.ts = 'moonphase'")
+}
+
 const fullTable: Spoil = async (mysql) => {
   const filler = await hold(mysql)
   afterwards(() => filler.query('DROP TABLE probe.full'))
@@ -120,6 +126,7 @@ describe('mysql', () => {
     { fault: 'somebody kills our connection', ...at({ query: 'SELECT SLEEP(1.5)' }, async (mysql) => ({ meanwhile: async () => mysql.sql(`KILL ${await busyFor(mysql)}`) })), expected: failed('request', 'reset', 'request_reset') },
     { fault: 'somebody kills our statement', ...at({ username: 'bare', query: ENDLESS }, async (mysql) => ({ meanwhile: async () => mysql.sql(`KILL QUERY ${await busyFor(mysql)}`) })), expected: failed('request', 'reset', 'mysql_1317') },
     { fault: 'the table of the heartbeat is full', ...at({ username: 'writer', heartbeat: { table: 'probe.full' } }, fullTable), expected: failed('request', 'full', 'mysql_1114') },
+    { fault: 'it stores another value than we write', ...at(HEARTBEAT, otherValue), expected: failed('assert', 'mismatch', 'mysql_wrong_value') },
     { fault: 'what it replicates from is gone', ...at(NO_LAG, sourceGone), expected: ok({ probe_mysql_replication_running: 0 }) },
     { fault: 'the process is stopped', like: 'a port that waits for us to speak', ...at({ timeout: '1s' }, stopped), expected: failed('auth', 'timeout', 'auth_timeout') },
   ])
