@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe } from 'vitest'
 import { z } from 'zod'
 import { heartbeatTime } from '../../src/probes/lib/mysql-heartbeat.ts'
 import { makeCertificates } from '../support/certificates.ts'
@@ -8,6 +8,7 @@ import { serveCurlew } from '../support/curlew.ts'
 import { afterwards, BARE, busyFor, crowd, ENDLESS, entryOf, fromAfar, furnish, hold, holdLock, NO_LAG, on, PASSWORD, prepareTooMany, setGlobal, undo, type Spoil } from '../support/mysql-faults.ts'
 import { bareConnect, startMysql, stopMysqlServers, STRANGER, type MysqlServer } from '../support/mysql-server.ts'
 import { eventually, freePort, temporaryDirectory } from '../support/process.ts'
+import { ownRows } from './own-row.ts'
 import { failed, faultTable, ok, type Entry } from './table.ts'
 
 const { caFile, good } = makeCertificates()
@@ -131,19 +132,10 @@ describe('mysql', () => {
     { fault: 'the process is stopped', like: 'a port that waits for us to speak', ...at({ timeout: '1s' }, stopped), expected: failed('auth', 'timeout', 'auth_timeout') },
   ])
 
-  it.for(storms)('$fault', async ({ fault, more, verdict }, { task }) => {
-    const expected = `${verdict}, ${SCANS.map(([name, least, most]) => `${name} ${least} to ${most}`).join(', ')}, slow queries 0`
-    const began = performance.now()
-    const say = (got: string) => { task.meta.row = { group: 'mysql', fault, like: undefined, expected, got, ms: performance.now() - began } }
-    say('the storm is not seen')
-    try {
-      const got = await underStorm(more)
-      say(got)
-      expect(got).toBe(expected)
-    } finally {
-      await undo()
-    }
-  })
+  ownRows('mysql', storms.map(({ fault, more, verdict }) => ({
+    fault, expected: `${verdict}, ${SCANS.map(([name, least, most]) => `${name} ${least} to ${most}`).join(', ')}, slow queries 0`,
+    look: () => underStorm(more), undo,
+  })))
 })
 
 const looked = z.object({
