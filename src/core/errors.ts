@@ -33,7 +33,7 @@ export function explain(error: unknown, layer: Layer, codes: Readonly<Record<str
   if (errno === undefined) return byCode('prober_bug', message, layer, codes)
   const ours = OURS[errno]
   if (ours) return byCode(ours, message, layer, codes)
-  if (isThrownAway(error, errno)) return explain(Object.assign(new Error(`a route of this machine throws packets away: ${message}`, { cause: error }), { code: 'EHOSTUNREACH' }), layer, codes)
+  if (isThrownAway(error, errno)) return byCode('prober_denied', `a route of this machine throws packets away: ${message}`, layer, codes)
   switch (THEIRS[errno]) {
     case 'refused': return byCode('connect_refused', message, layer, codes)
     case 'unreachable': return byCode(hasNetwork() ? 'network_unreachable' : 'prober_no_network', message, layer, codes)

@@ -161,7 +161,7 @@ describe('trouble of our own', () => {
     { fault: 'our own interface is down, and with it every name server', ...routed(named('b.test'), A_DOWN), expected: unknown('unreachable', 'prober_no_network') },
     { fault: 'our own machine has no route, its interface is up', like: 'a router without a route', ...routed(tcp(), { at: 'a', how: 'route del default', back: `route add default via ${r1.ip4}` }), expected: failed('network', 'unreachable', 'network_unreachable') },
     { fault: 'a route of our own machine prohibits it', ...routed(tcp(), { at: 'a', how: `route add prohibit ${b.ip4}`, back: `route del prohibit ${b.ip4}` }), expected: unknown('denied', 'prober_denied') },
-    { fault: 'a route of our own machine throws packets away', like: 'a router without a route', ...routed(tcp(), { at: 'a', how: `route add blackhole ${b.ip4}`, back: `route del blackhole ${b.ip4}` }), expected: failed('network', 'unreachable', 'network_unreachable') },
+    { fault: 'a route of our own machine throws packets away', ...routed(tcp(), { at: 'a', how: `route add blackhole ${b.ip4}`, back: `route del blackhole ${b.ip4}` }), expected: unknown('denied', 'prober_denied') },
     { fault: 'our own firewall drops pings', ...filtered('a', 'output', `ip daddr ${b.ip4} drop`, ping()), expected: unknown('denied', 'prober_denied') },
     { fault: 'our own firewall rejects pings', ...filtered('a', 'output', `ip daddr ${b.ip4} reject with icmp type admin-prohibited`, ping()), expected: unknown('denied', 'prober_denied') },
     { fault: 'our own firewall drops UDP, asked for the way', ...filtered('a', 'output', `ip daddr ${b.ip4} drop`, traceroute()), expected: unknown('denied', 'prober_denied') },

@@ -39,6 +39,6 @@ function cannotSend(error: Error, ip: string, payloadSize: number): Error {
   if (code === 'EMSGSIZE') return new ProbeFailure('ping_local_mtu', `${payloadSize} bytes of data to ${ip} do not fit into one packet of this machine's interface`)
   if (code === 'EPERM') return new ProbeFailure('prober_denied', `a firewall of this machine drops the echo requests to ${ip} (EPERM)`)
   // What a blackhole route makes of a packet.
-  if (code === 'EINVAL') return Object.assign(new Error(`a route of this machine throws packets to ${ip} away`, { cause: error }), { code: 'EHOSTUNREACH' })
+  if (code === 'EINVAL') return new ProbeFailure('prober_denied', `a route of this machine throws packets to ${ip} away`)
   return error
 }

@@ -103,7 +103,7 @@ export function openWire({ ip, family }: Address, protocol: Route['protocol']): 
           return
         } catch (error) {
           // What a blackhole route makes of a packet; there is nothing else about it that could be invalid.
-          if (codeOf(error) === 'EINVAL') throw Object.assign(new Error(`a route of this machine throws packets to ${ip} away`), { code: 'EHOSTUNREACH' })
+          if (codeOf(error) === 'EINVAL') throw new ProbeFailure('prober_denied', `a route of this machine throws packets to ${ip} away`)
           if (!isOfIcmp(error) || tries === TRIES) throw error
           early = [...early, ...errors()]
         }

@@ -55,7 +55,7 @@ describe('silence', () => {
     ['an error from the network beside one of ours', { refusal: refusal('unreachable'), unsent: errno('EPERM') }, 'failed', 'network_unreachable', /^10\.0\.0\.9/],
     ['an error that nobody expects', { refusal: refusal('other') }, 'failed', 'ping_other', /says/],
     ['no route from here', { sent: 0, unsent: errno('EHOSTUNREACH') }, 'failed', 'network_unreachable', /EHOSTUNREACH/],
-    ['a blackhole route', { sent: 0, unsent: errno('EINVAL') }, 'failed', 'network_unreachable', /a route of this machine throws packets to 10\.0\.0\.1 away/],
+    ['a blackhole route', { sent: 0, unsent: errno('EINVAL') }, 'unknown', 'prober_denied', /a route of this machine throws packets to 10\.0\.0\.1 away/],
     ['our own firewall', { sent: 0, unsent: errno('EPERM') }, 'unknown', 'prober_denied', /a firewall of this machine/],
     ['our own firewall, now and then', { sent: 3, unsent: errno('EPERM') }, 'unknown', 'prober_denied', /a firewall of this machine/],
     ['our own MTU', { sent: 0, unsent: errno('EMSGSIZE') }, 'unknown', 'ping_local_mtu', /1400 bytes of data to 10\.0\.0\.1/],
