@@ -5,6 +5,7 @@ import type { SharedCode } from '../core/codes.ts'
 import { hostPort, secret } from '../core/fields.ts'
 import { defineProbe, type ProbeContext } from '../core/probe.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
+import { loader } from './lib/loader.ts'
 import type { BinaryClient } from './lib/memcached-binary.ts'
 import { MEMCACHED_CODES, type MemcachedCode } from './lib/memcached-codes.ts'
 import { askText, type TextAnswer } from './lib/memcached-text.ts'
@@ -40,7 +41,7 @@ type Context = ProbeContext<'resolve' | 'connect' | 'auth' | 'request', keyof ty
 /** The key is gone by itself after this. Below 2 memcached may drop it at once. */
 const KEY_LIFETIME_SECONDS = 60
 
-const loadClient = () => import('./lib/memcached-binary.ts')
+const loadClient = loader(() => import('./lib/memcached-binary.ts'))
 
 export const memcached = defineProbe({
   type: 'memcached',

@@ -7,6 +7,7 @@ import { hostPort, secret } from '../core/fields.ts'
 import { defineProbe, type ProbeContext } from '../core/probe.ts'
 import { wayTo } from '../core/way.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
+import { loader } from './lib/loader.ts'
 import type { MysqlClient } from './lib/mysql-client.ts'
 import { MYSQL_CODES, type MysqlCode } from './lib/mysql-codes.ts'
 import { exportFacts, mysqlGauges } from './lib/mysql-gauges.ts'
@@ -52,7 +53,7 @@ const FAREWELL_MS = 500
 /** How long a server lets the kept connection be idle: longer than any usual interval. Of a prober that has vanished its TCP finds out. */
 const KEPT_SECONDS = 7 * 86_400
 
-const loadClient = () => import('./lib/mysql-client.ts')
+const loadClient = loader(() => import('./lib/mysql-client.ts'))
 
 export const mysql = defineProbe({
   type: 'mysql',

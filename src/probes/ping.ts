@@ -8,6 +8,7 @@ import { addressesOf, addressOf, dialFields, dialGauges } from './lib/dial.ts'
 import { PING_CODES, type PingCode } from './lib/icmp-codes.ts'
 import { figuresOf, type EchoOutcome } from './lib/icmp-echo.ts'
 import { silenceOf } from './lib/icmp-verdict.ts'
+import { loader } from './lib/loader.ts'
 import { resolveHost, type Address } from './lib/resolve.ts'
 
 /** Kept back from the run's time, to say what came of it; at most a twentieth of what is left. */
@@ -55,13 +56,7 @@ interface Tried {
   readonly error: Error | undefined
 }
 
-let engine: ReturnType<typeof importEngine> | undefined
-const importEngine = () => import('./lib/icmp-backend.ts')
-/** What failed once (no file descriptor was left, say) may load the next time. */
-const loadEngine = () => engine ??= importEngine().catch((error: unknown) => {
-  engine = undefined
-  throw error
-})
+const loadEngine = loader(() => import('./lib/icmp-backend.ts'))
 
 export const ping = defineProbe({
   type: 'ping',

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { duration, hostOnly } from '../core/fields.ts'
 import { defineProbe } from '../core/probe.ts'
 import { addressesOf, dialFields, dialGauges } from './lib/dial.ts'
+import { loader } from './lib/loader.ts'
 import { TRACEROUTE_CODES } from './lib/traceroute-codes.ts'
 import { pathHash, type Route } from './lib/traceroute-route.ts'
 import { endText } from './lib/traceroute-text.ts'
@@ -25,7 +26,7 @@ const gauges = {
   probe_traceroute_path_hash: 'FNV-1a hash (32 bits) of the addresses of all hops, there whenever their number is: another value is another route. It also jumps where routers share the load between several routes, and when one does not answer as it used to.',
 }
 
-const loadTrace = () => import('./lib/traceroute.ts')
+const loadTrace = loader(() => import('./lib/traceroute.ts'))
 
 export const traceroute = defineProbe({
   type: 'traceroute',

@@ -59,22 +59,29 @@ export function connectAgain({ ip, port }: Peer, giveUpAt: number, signal: Abort
  * `work`, which must end when the run does.
  */
 export async function orExplained<T>(work: Promise<T>, spoken: 'text' | 'binary', peer: Peer, deadline: number): Promise<T> {
-  const stop = new AbortController()
+  const found = Promise.withResolvers<never>()
+  found.promise.catch(() => {})
+  // Made only where it is needed: aborting a wait costs as much as a short answer.
+  let stop: AbortController | undefined
+  const timer = setTimeout(() => {
+    stop = new AbortController()
+    explainSilence(spoken, peer, { deadline, signal: stop.signal }).catch(found.reject)
+  }, Math.max(0, after(0.5, deadline) - performance.now()))
   try {
-    return await Promise.race([work, explainSilence(spoken, peer, { deadline, signal: stop.signal })])
+    return await Promise.race([work, found.promise])
   } finally {
-    stop.abort()
+    clearTimeout(timer)
+    stop?.abort()
   }
 }
 
 async function explainSilence(spoken: 'text' | 'binary', peer: Peer, { deadline, signal }: Waiting): Promise<never> {
-  await part(0.5, deadline, signal)
   const socket = await connectAgain(peer, after(0.5, deadline), signal)
   if (!socket) throw memcachedFailure('memcached_too_many_connections', 'one connection is accepted and stays silent, the next one is not accepted')
   const answer = await askText(socket)
   if (spoken === 'binary' && typeof answer === 'object') {
     // As long as there is time, the binary answer may only be late.
-    await part(0.8, deadline, signal)
+    await sleep(Math.max(0, after(0.8, deadline) - performance.now()), undefined, { signal })
     throw memcachedFailure('memcached_no_binary', `version ${answer.version} answers text, but is silent on the binary protocol`)
   }
   return new Promise(() => {})
@@ -84,8 +91,4 @@ async function explainSilence(spoken: 'text' | 'binary', peer: Peer, { deadline,
 function after(share: number, deadline: number): number {
   const now = performance.now()
   return now + Math.max(0, deadline - now) * share
-}
-
-function part(share: number, deadline: number, signal: AbortSignal): Promise<void> {
-  return sleep(Math.max(0, after(share, deadline) - performance.now()), undefined, { signal })
 }

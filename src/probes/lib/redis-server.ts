@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { ProbeFailure, type Mode, type ProbeContext } from '../../core/probe.ts'
 import type { Secret } from '../../core/secrets.ts'
+import { loader } from './loader.ts'
 import type { RedisClient } from './redis-client.ts'
 import { redisFailure, type RedisCode } from './redis-codes.ts'
 import { parseInfo, parseRole, roleOfInfo, type Info, type RoleFacts } from './redis-info.ts'
@@ -19,7 +20,7 @@ export interface RedisLogin {
 }
 
 /** Loads ioredis, which takes a while the first time. */
-export const loadClient = () => import('./redis-client.ts')
+export const loadClient = loader(() => import('./redis-client.ts'))
 
 /** A client on a connected socket, behind TLS (phase `tls`) where that is asked for. */
 export async function openClient(
