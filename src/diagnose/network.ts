@@ -39,24 +39,30 @@ export async function ping(address: Address, signal: AbortSignal): Promise<Findi
 
 /** The route to an address, from memory where it was traced a moment ago. Rejects only with the signal's reason. */
 export async function traceTo(address: Address, routes: RouteMemory, signal: AbortSignal): Promise<Finding> {
-  const traced = { kind: 'route', address: address.ip } as const
-  const failures: Finding[] = []
-  // Hosts and firewalls drop UDP to closed ports more often than pings, but not everybody may send those.
+  const tried: Extract<Finding, { kind: 'route' }>[] = []
+  // Hosts and firewalls drop UDP to closed ports more often than pings; but not everybody may send those, and some routers answer only one of them.
   for (const protocol of ['icmp', 'udp'] as const) {
-    try {
-      const { route, ageMs } = await routes.trace(address, { ...PLAN, protocol, signal, deadline: performance.now() + ROUTE_MS })
-      return {
-        ...traced, protocol, age_seconds: Math.round(ageMs) / 1_000, end: endingOf(route),
-        hops: route.hops.map(({ ttl, address: ip, rttMs }) => ({ ttl, ...(ip === undefined ? {} : { address: ip }), ...(rttMs === undefined ? {} : { rtt_seconds: rttMs / 1_000 }) })),
-      }
-    } catch (error) {
-      signal.throwIfAborted()
-      failures.push({ ...traced, protocol, age_seconds: 0, hops: [], failure: failureOf(error, 'network', TRACEROUTE_CODES) })
-    }
+    const found = await traceBy(protocol, address, routes, signal)
+    if (found.hops.length > 0) return found
+    tried.push(found)
   }
-  const [, last] = failures
-  if (!last) throw new Error('a trace came to nothing')
-  return last
+  const [first, second] = tried
+  if (!first || !second) throw new Error('a trace came to nothing')
+  return first.failure ? second : first
+}
+
+async function traceBy(protocol: 'icmp' | 'udp', address: Address, routes: RouteMemory, signal: AbortSignal): Promise<Extract<Finding, { kind: 'route' }>> {
+  const traced = { kind: 'route', address: address.ip, protocol } as const
+  try {
+    const { route, ageMs } = await routes.trace(address, { ...PLAN, protocol, signal, deadline: performance.now() + ROUTE_MS })
+    return {
+      ...traced, age_seconds: Math.round(ageMs) / 1_000, end: endingOf(route),
+      hops: route.hops.map(({ ttl, address: ip, rttMs }) => ({ ttl, ...(ip === undefined ? {} : { address: ip }), ...(rttMs === undefined ? {} : { rtt_seconds: rttMs / 1_000 }) })),
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    return { ...traced, age_seconds: 0, hops: [], failure: failureOf(error, 'network', TRACEROUTE_CODES) }
+  }
 }
 
 function endingOf({ end, maxHops }: Route): RouteEnding {
