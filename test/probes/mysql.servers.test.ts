@@ -140,9 +140,10 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
     for (let n = 0; n < 3; n++) expect(await runs()).toMatchObject({ status: 'ok' })
     const rows = await source.rows('SELECT server_id FROM probe.heartbeat')
     expect(rows).toEqual([{ server_id: heartbeatId(`test:${jobs.at(-1)?.id}`) }])
-    // Commands that run once beside a server leave nothing new.
-    await Promise.all(['one', 'two'].map((once) => runJob(jobs.at(-1)!, { signal: new AbortController().signal, instance: 'test', once, lateSince: () => 0, lateBoundMs: 500 })
-      .then((result) => expect(result).toMatchObject({ status: 'ok' }))))
+    // Commands that run once beside a server leave nothing new. One after the other: the account has three connections.
+    for (const once of ['one', 'two']) {
+      expect(await runJob(jobs.at(-1)!, { signal: new AbortController().signal, instance: 'test', once, lateSince: () => 0, lateBoundMs: 500 })).toMatchObject({ status: 'ok' })
+    }
     expect(await source.rows('SELECT server_id FROM probe.heartbeat')).toEqual(rows)
     const [kept, ...more] = await eventually(async () => {
       const list = await ownRows(source)
