@@ -1,0 +1,135 @@
+import type { Secret } from '../../core/secrets.ts'
+import { NotSynced, type Lease, type Outbox, type OutboxOptions } from '../outbox.ts'
+import { candidatesOf } from './candidates.ts'
+import { checkKeeping } from './redis-checks.ts'
+import { connectRedis, listOf, type RedisConnection } from './redis-connection.ts'
+import type { ScriptName } from './redis-scripts.ts'
+import { DEAD_COLUMNS, deadEntryOf, ENTRY_COLUMNS, entryOf, messageOf, type Stored } from './restore.ts'
+
+export interface RedisOutboxOptions {
+  readonly url: Secret
+  /** What every key begins with. */
+  readonly prefix: string
+  /** `strict` refuses a server that would lose what it has acknowledged. */
+  readonly durability: 'strict' | 'best-effort'
+}
+
+const MESSAGE_COLUMNS = ['id', 'channel', 'parts', 'sent', 'attempts', 'next_at', 'digest'] as const
+/** What one `sweep` removes at most. */
+const SWEEP_ENTRIES = 1_000
+/** A file that is synced every second takes that long and a little, ms. */
+const DISK_MS = 1_500
+/** States expire by the clock of Redis: late enough that it need not agree with ours. */
+const STATE_SPARE_MS = 60_000
+
+/**
+ * The outbox on the user's own Redis, for several replicas. Rejects with a sentence where it cannot be reached or used, as
+ * every call does while it is away. What is accepted or sent again waits for the server's disk where the server can say so;
+ * with `appendfsync everysec` before Redis 7.2 a power failure of its machine costs the last second.
+ */
+export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOptions, { dedupMs, entries: limit, keepDeadMs }: OutboxOptions): Promise<Outbox> {
+  const redis = await connectRedis(url)
+  const durable = durability === 'strict' ? await keepingConnection(redis, url) : undefined
+  const base = `{${prefix}outbox}:`
+  const run = (script: ScriptName, ...args: readonly (string | number)[]) => redis.run(script, base, args)
+  /** A connection of its own waits for the disk: everything behind it waits with it. */
+  const runKept = async (script: ScriptName, ...args: readonly (string | number)[]) => {
+    if (!durable) return await run(script, ...args)
+    const answer = await durable.run(script, base, args)
+    const synced = await durable.command('WAITAOF', 1, 0, DISK_MS)
+    if (!Array.isArray(synced) || Number(synced[0]) < 1) throw new NotSynced(`Redis has not synced its append-only file within ${DISK_MS} ms`)
+    return answer
+  }
+  const roomOf = ([waitMs, left]: readonly unknown[]) => ({ waitMs: Number(waitMs), left: Number(left) })
+  const holder = ({ channel, fence }: Lease) => [channel, fence] as const
+
+  return {
+    async accept(incoming, now) {
+      const candidates = candidatesOf(incoming).flatMap(({ acceptance, item, route, channel, alert, firing, reminder, rank }) => [
+        acceptance, item, route, channel, alert.fingerprint, Number(firing), Number(reminder), rank, JSON.stringify(alert),
+      ])
+      const contexts = incoming.map(({ context }) => JSON.stringify(context))
+      const [queued, duplicates, merged] = await runKept('accept', now, dedupMs, limit, dedupMs + STATE_SPARE_MS, contexts.length, ...contexts, ...candidates)
+      return { queued: Number(queued), duplicates: Number(duplicates), merged: Number(merged) }
+    },
+    async lease(channel, ms, now) {
+      const [fence] = await run('lease', channel, ms, now)
+      return fence === undefined ? undefined : { channel, fence: Number(fence) }
+    },
+    async renew(lease, ms, now) { await run('renew', ...holder(lease), ms, now) },
+    async release(lease) { await run('release', ...holder(lease)) },
+    async queued(channel, order, most) {
+      const [rows] = await run('queued', channel, order === 'age' ? 'q' : 's', most, ...ENTRY_COLUMNS)
+      return rowsOf(rows, ENTRY_COLUMNS).map(entryOf)
+    },
+    async waiting(channel) {
+      const [entries, notifications] = await run('waiting', channel)
+      return { entries: Number(entries), notifications: Number(notifications) }
+    },
+    async messages(channel) {
+      const [messages] = await run('messages', channel, ...ENTRY_COLUMNS)
+      return listOf(messages).map(readMessage)
+    },
+    async freeze(lease, entries, parts, digest, now) {
+      if (entries.length === 0 || parts.length === 0) throw new Error('a message has entries and parts')
+      const [message] = await run('freeze', ...holder(lease), JSON.stringify(parts), parts.length, Number(digest), now, ENTRY_COLUMNS.length, ...ENTRY_COLUMNS, ...entries)
+      return readMessage(message)
+    },
+    async take(lease, robot, rates, now) {
+      return roomOf(await run('take', ...holder(lease), robot, now, ...rates.flatMap(({ messages, perMs }) => [messages, perMs])))
+    },
+    async room(robot, rates, now) {
+      return roomOf(await run('room', robot, now, ...rates.flatMap(({ messages, perMs }) => [messages, perMs])))
+    },
+    async pause(robot, until) { await run('pause', robot, until) },
+    async partSent(lease, message, now, sent) { await run('partSent', ...holder(lease), message, now, sent ?? '') },
+    async postpone(lease, message, nextAt) { await run('postpone', ...holder(lease), message, nextAt) },
+    async thaw(lease, message) { await run('thaw', ...holder(lease), message) },
+    async giveUp(lease, entries, { reason, detail, handTo }, now) {
+      await run('giveUp', ...holder(lease), reason, detail, handTo ?? '', now, limit, ...entries)
+    },
+    async depths() {
+      const [rows] = await run('depths')
+      return listOf(rows).map((row) => {
+        const [channel, waiting, dead, oldest] = listOf(row)
+        return { channel: String(channel), waiting: Number(waiting), dead: Number(dead), ...(typeof oldest === 'string' ? { oldestAt: Number(oldest) } : {}) }
+      })
+    },
+    async dead({ channel, after, most }) {
+      const [rows] = await run('dead', channel ?? '', after ?? 0, most, ...DEAD_COLUMNS)
+      return rowsOf(rows, DEAD_COLUMNS).map(deadEntryOf)
+    },
+    async resend(ids, channel, now) { return Number((await runKept('resend', channel ?? '', now, ...ids))[0]) },
+    async forget(ids) { return Number((await run('forget', ...ids))[0]) },
+    async sweep(now) { await run('sweep', now, now - keepDeadMs, SWEEP_ENTRIES) },
+    async close() {
+      redis.close()
+      durable?.close()
+    },
+  }
+}
+
+/** The connection that waits for the server's disk, where that is needed and can be done. */
+async function keepingConnection(redis: RedisConnection, url: Secret): Promise<RedisConnection | undefined> {
+  try {
+    const { waitsForDisk } = await checkKeeping(redis)
+    return waitsForDisk ? await connectRedis(url) : undefined
+  } catch (error) {
+    redis.close()
+    throw error
+  }
+}
+
+function readMessage(answer: unknown) {
+  const [message, entries] = listOf(answer)
+  return messageOf(named(message, MESSAGE_COLUMNS), rowsOf(entries, ENTRY_COLUMNS).map(entryOf))
+}
+
+function rowsOf(rows: unknown, columns: readonly string[]): Stored[] {
+  return listOf(rows).map((row) => named(row, columns))
+}
+
+function named(values: unknown, columns: readonly string[]): Stored {
+  const row = listOf(values)
+  return Object.fromEntries(columns.map((column, index) => [column, row[index]]))
+}

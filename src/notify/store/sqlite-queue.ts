@@ -1,0 +1,74 @@
+import { EntriesChanged, type Entry, type Message } from '../outbox.ts'
+import { entryOf, messageOf } from './restore.ts'
+import type { SqliteFile } from './sqlite-file.ts'
+
+/** The queue and the messages of a channel. Called inside a transaction, by who holds the lease where it writes. */
+export interface Queue {
+  queued(channel: string, order: 'age' | 'severity', most: number): Entry[]
+  waiting(channel: string): { readonly entries: number, readonly notifications: number }
+  messages(channel: string): Message[]
+  freeze(channel: string, entries: readonly number[], parts: readonly string[], digest: boolean, now: number): Message
+  partSent(channel: string, message: number, now: number, sent: number | undefined): void
+  postpone(channel: string, message: number, nextAt: number): void
+  thaw(channel: string, message: number): void
+}
+
+/** Prepares what reads and composes. */
+export function queueOf(file: SqliteFile): Queue {
+  const free = `SELECT * FROM entry WHERE channel = :channel AND message IS NULL AND NOT EXISTS (
+    SELECT 1 FROM entry AS earlier WHERE earlier.channel = entry.channel AND earlier.fingerprint = entry.fingerprint
+    AND earlier.place < entry.place AND earlier.message IS NOT NULL)`
+  const queued = {
+    age: file.statement(`${free} ORDER BY place LIMIT :most`),
+    severity: file.statement(`${free} ORDER BY rank, place LIMIT :most`),
+  }
+  const waiting = file.statement('SELECT count(*) AS entries, count(DISTINCT notification) AS notifications FROM entry WHERE channel = :channel AND message IS NULL')
+  const messages = file.statement('SELECT * FROM message WHERE channel = :channel ORDER BY id')
+  const message = file.statement('SELECT * FROM message WHERE channel = :channel AND id = :message')
+  const inside = file.statement('SELECT * FROM entry WHERE message = :message ORDER BY place')
+  const insert = file.statement('INSERT INTO message (channel, parts, next_at, digest) VALUES (:channel, :parts, :now, :digest) RETURNING *')
+  const join = file.statement('UPDATE entry SET message = :message WHERE id = :id AND channel = :channel AND message IS NULL')
+  const setSent = file.statement('UPDATE message SET sent = :sent, attempts = 0, next_at = :now WHERE id = :message')
+  const removeEntries = file.statement('DELETE FROM entry WHERE message = :message')
+  const remove = file.statement('DELETE FROM message WHERE id = :message')
+  const postpone = file.statement('UPDATE message SET attempts = attempts + 1, next_at = :nextAt WHERE channel = :channel AND id = :message')
+  const removeUnsent = file.statement('DELETE FROM message WHERE channel = :channel AND id = :message AND sent = 0')
+  const freeUnsent = file.statement('UPDATE entry SET message = NULL WHERE message = (SELECT id FROM message WHERE channel = :channel AND id = :message AND sent = 0)')
+  const withEntries = (row: Record<string, unknown>) => messageOf(row, inside.all({ message: Number(row['id']) }).map(entryOf))
+
+  return {
+    queued: (channel, order, most) => queued[order].all({ channel, most }).map(entryOf),
+    waiting(channel) {
+      const { entries, notifications } = waiting.get({ channel }) ?? {}
+      return { entries: Number(entries), notifications: Number(notifications) }
+    },
+    messages: (channel) => messages.all({ channel }).map(withEntries),
+    freeze(channel, entries, parts, digest, now) {
+      const row = insert.get({ channel, parts: JSON.stringify(parts), now, digest: Number(digest) })
+      if (row === undefined || entries.length === 0 || parts.length === 0) throw new Error('a message has entries and parts')
+      for (const id of entries) {
+        if (join.run({ id, channel, message: Number(row['id']) }) === 0) throw new EntriesChanged(`entry ${id} of channel ${channel} does not wait any more`)
+      }
+      return withEntries(row)
+    },
+    partSent(channel, id, now, sent) {
+      const row = message.get({ channel, message: id })
+      if (row === undefined) return
+      const { sent: before, parts } = messageOf(row, [])
+      const taken = Math.max(before, sent ?? before + 1)
+      if (taken < parts.length) {
+        setSent.run({ message: id, sent: taken, now })
+        return
+      }
+      removeEntries.run({ message: id })
+      remove.run({ message: id })
+    },
+    postpone(channel, id, nextAt) {
+      postpone.run({ channel, message: id, nextAt })
+    },
+    thaw(channel, id) {
+      freeUnsent.run({ channel, message: id })
+      removeUnsent.run({ channel, message: id })
+    },
+  }
+}
