@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { nearest } from '../core/nearest.ts'
 import type { Dependency, Job, Limit, ProbeType, Target } from '../core/probe.ts'
 import { Secret } from '../core/secrets.ts'
 import { parseTargetUrl } from '../core/target-url.ts'
@@ -200,10 +201,11 @@ export function readEntry(type: ProbeType, entry: Readonly<Record<string, unknow
     if (jobs.has(job.id)) issues.push({ path, message: `duplicate target: another one of this probe is ${job.target} too` })
     jobs.set(job.id, job)
   }
-  return { jobs: [...jobs.values()], issues, secrets: parsed.flatMap(({ options }) => secretPaths(options, [])) }
+  return { jobs: [...jobs.values()], issues, secrets: parsed.flatMap(({ options }) => secretPaths(options)) }
 }
 
-function secretPaths(value: unknown, path: PropertyKey[]): PropertyKey[][] {
+/** Where secrets stand in what a schema has parsed. */
+export function secretPaths(value: unknown, path: PropertyKey[] = []): PropertyKey[][] {
   if (value instanceof Secret) return [path]
   if (typeof value !== 'object' || value === null || !(Array.isArray(value) || value.constructor === Object)) return []
   return Object.entries(value).flatMap(([key, inner]) => secretPaths(inner, [...path, key]))
@@ -218,32 +220,20 @@ export function flatten(issue: z.core.$ZodIssue): EntryIssue[] {
   return [{ path: issue.path, message: wording(issue.message), wantsText: issue.code === 'invalid_type' && issue.expected === 'string' }]
 }
 
+const BOUNDS: Readonly<Record<string, string>> = { '>=': 'at least', '<=': 'at most', '>': 'more than', '<': 'less than' }
 const KINDS: Readonly<Record<string, string>> = {
   string: 'a text', number: 'a number', int: 'a whole number', boolean: 'true or false', array: 'a list', object: 'a mapping', record: 'a mapping', null: 'nothing',
 }
 
-/** zod's `Invalid input: expected string, received number` as `expected a text, got a number`. */
+/** zod's `Invalid input: expected string, received number` as `expected a text, got a number`, and `Too small: expected array to have >=1 items` as `expected at least 1 item`. */
 function wording(message: string): string {
+  const bound = /^Too (?:small|big): expected \w+ to (?:be|have) (>=|<=|>|<)(\S+)(?: (\w+?)s?)?$/.exec(message)
+  if (bound) {
+    const [, sign = '', limit = '', unit] = bound
+    return `expected ${BOUNDS[sign] ?? sign} ${limit}${unit === undefined ? '' : ` ${unit}${limit === '1' ? '' : 's'}`}`
+  }
   const match = /^Invalid input: expected (\w+), received (\w+)$/.exec(message)
   if (!match) return message.replace(/^Invalid (?:input|option): /, '')
   const [, wanted = '', got = ''] = match
   return `expected ${KINDS[wanted] ?? wanted}, ${got === 'undefined' ? 'but the key is missing' : `got ${KINDS[got] ?? got}`}`
-}
-
-/** `; did you mean every?` when a known key is one or two letters away. */
-export function nearest(key: string, known: readonly string[]): string {
-  const close = known.map((word) => ({ word, far: distance(key, word) })).filter(({ far }) => far <= 2).toSorted((a, b) => a.far - b.far)[0]
-  return close ? `; did you mean ${close.word}?` : ''
-}
-
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

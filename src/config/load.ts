@@ -3,18 +3,25 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { parseDuration } from '../core/fields.ts'
+import { nearest } from '../core/nearest.ts'
 import type { Job, ProbeType } from '../core/probe.ts'
 import { HIDDEN, redact, taint } from '../core/secrets.ts'
 import { pathText } from '../core/yaml.ts'
+import type { NotifyConfig } from '../notify/options.ts'
 import { lookUp, readDocument, type ConfigDocument, type Diagnostic } from './document.ts'
-import { flatten, nearest, readEntry, type EntryIssue } from './jobs.ts'
+import { flatten, readEntry, type EntryIssue } from './jobs.ts'
+import type { NotifySection, readNotify } from './notify.ts'
 import { crossCheck, type Entry } from './rules.ts'
 import { topSchema, topShape, type Top } from './schema.ts'
+import { isMapping, textsFor, withHidden, withValue } from './values.ts'
 
 export interface Config {
   readonly files: readonly string[]
   readonly top: Top
   readonly jobs: readonly Job[]
+  /** The section `notify`, and what it was read from: plain JSON with its secrets, to be read once more by another process and shown to nobody. */
+  readonly notify?: NotifyConfig
+  readonly notifyRaw?: unknown
   /** The content of the files, YAML, without comments and with every secret hidden. */
   readonly shown: string
 }
@@ -28,13 +35,19 @@ export type Loaded = { readonly checksum: string } & (
 export interface LoadOptions {
   readonly types: readonly ProbeType[]
   readonly env?: NodeJS.ProcessEnv
+  /** A web-config asks for logins: the webhook needs no token of its own. */
+  readonly authenticated?: boolean
 }
 
+/** What `loadConfig` loads only where a file has the section: its schema, with every channel's, takes megabytes and a tenth of a second. */
+type NotifyReader = typeof readNotify
+
 /** Reads a config file, or every *.yaml and *.yml of a directory as one: a Config, or every mistake in it. */
-export function loadConfig(path: string, options: LoadOptions): Loaded {
+export async function loadConfig(path: string, options: LoadOptions): Promise<Loaded> {
   const files = readFiles(path)
   if ('diagnostics' in files) return { ...files, checksum: '' }
-  return readConfig(files.texts, options)
+  const notify = files.texts.some(({ text }) => text.includes('notify')) ? (await import('./notify.ts')).readNotify : undefined
+  return readConfig(files.texts, options, notify)
 }
 
 /** What `loadConfig` would give as `checksum`, without reading the YAML: cheap enough to be looked at every few seconds. */
@@ -67,17 +80,26 @@ function readFiles(path: string): { texts: FileText[] } | { diagnostics: Diagnos
   }
 }
 
-/** Reads a config from texts: what `loadConfig` does once it has the files. */
-export function readConfig(texts: readonly FileText[], { types, env = process.env }: LoadOptions): Loaded {
+/** Reads a config from texts: what `loadConfig` does once it has the files. `notify` reads that section, where there is one. */
+export function readConfig(texts: readonly FileText[], { types, env = process.env, authenticated = false }: LoadOptions, notify?: NotifyReader): Loaded {
   const documents = texts.map(({ file, text }) => readDocument(file, text, env))
   const checksum = checksumOf(texts, env)
   const diagnostics: Diagnostic[] = documents.flatMap((document) => [...document.diagnostics])
   const complain = (document: ConfigDocument, { path, message, atKey }: EntryIssue) =>
     diagnostics.push({ file: document.file, ...document.locate(path, atKey), path: pathText(path), message })
 
-  const top = readTop(documents, complain)
-  const entries: Entry[] = []
   const hidden = new Map<ConfigDocument, PropertyKey[][]>()
+  const hide = (document: ConfigDocument, paths: readonly PropertyKey[][]) => hidden.set(document, [...hidden.get(document) ?? [], ...paths])
+  const { top, notifyHome } = readTop(documents, complain)
+  let section: NotifySection | undefined
+  if (notifyHome) {
+    if (!notify) throw new Error('the section notify is read by its own reader')
+    const read = notify(notifyHome, authenticated)
+    section = read.section
+    if (read.section) hide(notifyHome, read.section.secrets)
+    else for (const issue of read.issues) complain(notifyHome, issue)
+  }
+  const entries: Entry[] = []
   for (const document of documents) {
     const root = document.value
     if (!isMapping(root)) continue
@@ -90,34 +112,35 @@ export function readConfig(texts: readonly FileText[], { types, env = process.en
     for (const [index, raw] of list.entries()) {
       const entry = readOne(document, ['probes', index], raw, top, types, complain)
       entries.push(entry)
-      hidden.set(document, [...hidden.get(document) ?? [], ...entry.secrets.map((path) => ['probes', index, ...path])])
+      hide(document, entry.secrets.map((path) => ['probes', index, ...path]))
     }
   }
-  if (diagnostics.length === 0 && entries.length === 0 && !documents.some(({ value }) => isMapping(value) && 'probes' in value)) {
+  if (diagnostics.length === 0 && entries.length === 0 && !documents.some(({ value }) => isMapping(value) && ('probes' in value || 'notify' in value))) {
     diagnostics.push({ file: documents[0]?.file ?? '', line: 1, column: 1, path: 'probes', message: 'expected a list of probes, but the key is missing' })
   }
   for (const { entry, issue } of crossCheck(entries)) complain(entry.document, { ...issue, path: [...entry.path, ...issue.path] })
 
   if (diagnostics.length > 0) {
     const secrets = documents.flatMap(({ substituted }) => substituted.flatMap(({ parts }) => parts)).filter((part) => part.length >= 4)
-    const hide = (text: string) => redact(secrets.reduce((clean, secret) => clean.replaceAll(secret, HIDDEN), text))
+    const clean = (text: string) => redact(secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), text))
     const order = new Map(documents.map(({ file }, index) => [file, index]))
     return {
       checksum,
       diagnostics: diagnostics
-        .map((diagnostic) => ({ ...diagnostic, message: hide(diagnostic.message) }))
+        .map((diagnostic) => ({ ...diagnostic, message: clean(diagnostic.message) }))
         .toSorted((a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line || a.column - b.column),
     }
   }
 
   const jobs = entries.flatMap((entry) => entry.jobs)
-  taintSubstituted(documents, jobs)
+  taintSubstituted(documents, [...jobs.flatMap((job) => [job.name, job.target, ...Object.values(job.labels)]), ...section?.open ?? []])
   const shown = documents.map((document) => stringify(withHidden(document.written, hidden.get(document) ?? []))).join('---\n')
-  return { config: { files: texts.map(({ file }) => file), top, jobs, shown: redact(shown) }, diagnostics: [], checksum }
+  const forwarder = section ? { notify: section.notify, notifyRaw: section.raw } : {}
+  return { config: { files: texts.map(({ file }) => file), top, jobs, ...forwarder, shown: redact(shown) }, diagnostics: [], checksum }
 }
 
-/** Everything but `probes`: each key may stand in one of the files. */
-function readTop(documents: readonly ConfigDocument[], complain: (document: ConfigDocument, issue: EntryIssue) => void): Top {
+/** Everything but `probes`: each key may stand in one of the files. `notify` is read by itself: here is where it stands. */
+function readTop(documents: readonly ConfigDocument[], complain: (document: ConfigDocument, issue: EntryIssue) => void): { readonly top: Top, readonly notifyHome: ConfigDocument | undefined } {
   const merged: Record<string, unknown> = {}
   const home = new Map<string, ConfigDocument>()
   for (const document of documents) {
@@ -130,7 +153,8 @@ function readTop(documents: readonly ConfigDocument[], complain: (document: Conf
       if (key === 'probes') continue
       const other = home.get(key)
       if (other) complain(document, { path: [key], atKey: true, message: `already set in ${other.file}` })
-      else if (key !== '$schema' && !Object.hasOwn(topShape, key)) complain(document, { path: [key], atKey: true, message: `unknown key${nearest(key, [...Object.keys(topShape), 'probes'])}` })
+      else if (key === 'notify') home.set(key, document)
+      else if (key !== '$schema' && !Object.hasOwn(topShape, key)) complain(document, { path: [key], atKey: true, message: `unknown key${nearest(key, [...Object.keys(topShape), 'probes', 'notify'])}` })
       else {
         home.set(key, document)
         merged[key] = value
@@ -147,14 +171,14 @@ function readTop(documents: readonly ConfigDocument[], complain: (document: Conf
     const { every, timeout } = read.data.defaults
     const document = home.get('defaults')
     if (document && every !== undefined && timeout !== undefined && timeout > every) complain(document, { path: ['defaults', 'timeout'], message: 'expected at most every' })
-    return read.data
+    return { top: read.data, notifyHome: home.get('notify') }
   }
   for (const issue of read.error.issues.flatMap(flatten)) {
     const document = home.get(String(issue.path[0]))
     if (document) complain(document, issue)
   }
   // The entries are still read, so that their mistakes are told too.
-  return topSchema.parse({})
+  return { top: topSchema.parse({}), notifyHome: home.get('notify') }
 }
 
 function readOne(
@@ -206,54 +230,12 @@ function defaultsFor(raw: Readonly<Record<string, unknown>>, top: Top): Record<s
   }
 }
 
-/** `password: ${PIN}` is read as a number; where the schema wants a text it is given as one. */
-function textsFor(document: ConfigDocument, path: readonly PropertyKey[], issues: readonly EntryIssue[]) {
-  return issues.filter((issue) => issue.wantsText).flatMap((issue) => {
-    const whole = pathText([...path, ...issue.path])
-    const found = document.substituted.find((one) => pathText(one.path) === whole)
-    return found ? [{ path: issue.path, text: found.text }] : []
-  })
-}
-
-/** Taints what came through `${}`, but for what its author put into a label, a target or a name, or that is no text. */
-function taintSubstituted(documents: readonly ConfigDocument[], jobs: readonly Job[]): void {
-  const open = jobs.flatMap((job) => [job.name, job.target, ...Object.values(job.labels)])
+/** Taints what came through `${}`, but for what its author put where everybody sees it (`open`: a label, a target, a name), or that is no text. */
+function taintSubstituted(documents: readonly ConfigDocument[], open: readonly string[]): void {
   for (const { substituted } of documents) {
     for (const part of substituted.flatMap(({ parts }) => parts)) {
       const harmless = part === 'true' || part === 'false' || /^\d{1,5}$/.test(part) || parseDuration(part) !== undefined
       if (!harmless && !open.some((text) => text.includes(part))) taint(part)
     }
   }
-}
-
-function withHidden(written: unknown, paths: readonly PropertyKey[][]): unknown {
-  const hideUserinfo = (value: unknown): unknown => {
-    if (typeof value === 'string') return value.replace(/(:\/\/)[^/?#\s]*@/g, `$1${HIDDEN}@`)
-    if (Array.isArray(value)) return value.map(hideUserinfo)
-    if (isMapping(value)) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, hideUserinfo(inner)]))
-    return value
-  }
-  const clean = hideUserinfo(written)
-  return isMapping(clean) ? paths.reduce((changed, path) => hasPath(changed, path) ? withValue(changed, path, HIDDEN) : changed, clean) : clean
-}
-
-function hasPath(value: unknown, path: readonly PropertyKey[]): boolean {
-  const [key, ...rest] = path
-  if (key === undefined) return true
-  if (Array.isArray(value)) return hasPath(value[Number(key)], rest)
-  return isMapping(value) && String(key) in value && hasPath(value[String(key)], rest)
-}
-
-function withValue(root: Readonly<Record<string, unknown>>, path: readonly PropertyKey[], value: unknown): Record<string, unknown> {
-  const put = (node: unknown, [key, ...rest]: readonly PropertyKey[]): unknown => {
-    if (key === undefined) return value
-    if (Array.isArray(node)) return node.map((inner: unknown, index) => (index === Number(key) ? put(inner, rest) : inner))
-    return { ...isMapping(node) ? node : {}, [String(key)]: put(isMapping(node) ? node[String(key)] : undefined, rest) }
-  }
-  const changed = put(root, path)
-  return isMapping(changed) ? changed : { ...root }
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -99,19 +99,20 @@ function entrySchema(type: ProbeType) {
 function asWritten({ jsonSchema, path }: { jsonSchema: z.core.JSONSchema.BaseSchema, path: readonly PropertyKey[] }): void {
   if (jsonSchema.format === 'regex') delete jsonSchema.format
   const { type, title: _title, description: _description, default: _default, examples: _examples, ...rule } = jsonSchema
-  const narrow = type === 'number' || type === 'integer' || type === 'boolean' || (type === 'string' && ('pattern' in rule || 'enum' in rule))
+  const narrow = type === 'number' || type === 'integer' || type === 'boolean' || (type === 'string' && ('pattern' in rule || 'enum' in rule || 'format' in rule))
   if (!narrow || path.includes('propertyNames')) return
   for (const key of ['type', ...Object.keys(rule)]) delete jsonSchema[key]
   jsonSchema.anyOf = [{ type, ...rule }, { type: 'string', pattern: '\\$\\{' }]
 }
 
-/** The JSON Schema (draft 07) of the whole config file. */
-export function jsonSchema(types: readonly ProbeType[]): object {
+/** The JSON Schema (draft 07) of the whole config file; `notify` is the schema of that section. */
+export function jsonSchema(types: readonly ProbeType[], notify: z.ZodType): object {
   const [first, ...others] = types.map(entrySchema)
   if (!first) throw new Error('no probe types are registered')
   const whole = z.strictObject({
     $schema: z.string().optional(), ...topShape,
-    probes: z.array(z.discriminatedUnion('type', [first, ...others])),
+    notify: notify.describe('forwards what Alertmanager sends to chats').optional(),
+    probes: z.array(z.discriminatedUnion('type', [first, ...others])).optional(),
   })
   return { title: 'curlew.yaml', ...z.toJSONSchema(whole, { io: 'input', target: 'draft-07', unrepresentable: 'any', override: asWritten }) }
 }

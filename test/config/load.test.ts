@@ -282,34 +282,34 @@ describe('files', () => {
   beforeEach(() => { directory = mkdtempSync(join(tmpdir(), 'curlew-config-')) })
   afterEach(() => { rmSync(directory, { recursive: true }) })
 
-  it('reads a directory as one config', () => {
+  it('reads a directory as one config', async () => {
     writeFileSync(join(directory, '10-a.yaml'), 'defaults: { every: 10s }\nprobes: [{ name: a, type: demo, target: x }]\n')
     writeFileSync(join(directory, '20-b.yml'), 'probes: [{ name: b, type: demo, target: x, depends_on: [a] }]\n')
     writeFileSync(join(directory, '.hidden.yaml'), 'nonsense')
     writeFileSync(join(directory, 'notes.txt'), 'nonsense')
-    const loaded = loadConfig(directory, { types: [demo] })
+    const loaded = await loadConfig(directory, { types: [demo] })
     expect(loaded.diagnostics).toEqual([])
     expect(loaded.config!.jobs.map(({ name, schedule }) => [name, schedule])).toEqual([['a', { everyMs: 10_000 }], ['b', { everyMs: 10_000 }]])
 
     writeFileSync(join(directory, '30-c.yaml'), 'defaults: {}\nprobes: [{ name: b, type: demo, target: x }]\n')
-    const [first, second] = loadConfig(directory, { types: [demo] }).diagnostics.map(diagnosticText)
+    const [first, second] = (await loadConfig(directory, { types: [demo] })).diagnostics.map(diagnosticText)
     expect(first).toBe(`${directory}/30-c.yaml:1:1: defaults: already set in ${directory}/10-a.yaml`)
     expect(second).toContain(`${directory}/30-c.yaml:2:18: probes[0].name: duplicate probe: b is already defined at ${directory}/20-b.yml:1`)
   })
 
-  it('says in a sentence that a file cannot be read', () => {
-    expect(loadConfig('/nonexistent.yaml', { types: [demo] }).diagnostics.map(diagnosticText)).toEqual(['/nonexistent.yaml:1:1: expected a readable config file (ENOENT)'])
+  it('says in a sentence that a file cannot be read', async () => {
+    expect((await loadConfig('/nonexistent.yaml', { types: [demo] })).diagnostics.map(diagnosticText)).toEqual(['/nonexistent.yaml:1:1: expected a readable config file (ENOENT)'])
   })
 
-  it('has another checksum when only a secret file has changed', () => {
+  it('has another checksum when only a secret file has changed', async () => {
     const file = join(directory, 'pw')
     const config = join(directory, 'single.yaml')
     writeFileSync(config, entry(`password: "\${file:${file}}"`))
     writeFileSync(file, 'first-password\n')
-    const before = loadConfig(config, { types: [demo] })
-    expect(loadConfig(config, { types: [demo] }).checksum).toBe(before.checksum)
+    const before = await loadConfig(config, { types: [demo] })
+    expect((await loadConfig(config, { types: [demo] })).checksum).toBe(before.checksum)
     writeFileSync(file, 'second-password\n')
-    const after = loadConfig(config, { types: [demo] })
+    const after = await loadConfig(config, { types: [demo] })
     expect(after.checksum).not.toBe(before.checksum)
     expect(after.config!.jobs[0]!.fingerprint).not.toBe(before.config!.jobs[0]!.fingerprint)
   })
