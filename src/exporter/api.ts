@@ -1,6 +1,6 @@
 import type { Diagnosis } from '../core/diagnosis.ts'
 import { lapse } from '../core/health.ts'
-import type { ProbeType } from '../core/probe.ts'
+import { jobName, type ProbeType } from '../core/probe.ts'
 import { STATUSES, type Failure, type PhaseTiming } from '../core/result.ts'
 import { redact } from '../core/secrets.ts'
 import type { JobState, Store } from '../core/store.ts'
@@ -12,6 +12,8 @@ export const SCHEMA_VERSION = 1
 const USUAL_LIMIT = 100
 /** More would hold up the event loop, and with it the measurements. */
 const LARGEST_LIMIT = 500
+/** Of others that fail alike. */
+const MOST_NAMED = 5
 
 /** A query as express's simple parser gives it. */
 export type Query = Readonly<Record<string, unknown>>
@@ -102,6 +104,8 @@ function historyJson(store: Store, state: JobState) {
   const names = Object.keys(state.job.phases)
   return {
     ...probeJson(state, Date.now()),
+    explains: explainsCount(store, state),
+    failing_alike: failingAlike(store, state),
     gauges: (state.last?.gauges ?? []).map(({ name, value, labels }) => ({ name, value: Number.isFinite(value) ? value : null, labels: labels ?? {} })),
     history: {
       runs: store.runs(state).map(({ startedAt, ms, status, layer, reason, phases }) => ({
@@ -123,6 +127,26 @@ function historyJson(store: Store, state: JobState) {
       })),
     },
   }
+}
+
+/** How many others this one is the root cause of. */
+function explainsCount(store: Store, { job: { id } }: JobState): number {
+  let count = 0
+  for (const { cause } of store.all()) if (cause.kind === 'explained' && cause.rootId === id) count++
+  return count
+}
+
+/** Others whose last run failed on the layer on which this one's did; null when that did not fail. */
+function failingAlike(store: Store, { job: { id }, last: mine }: JobState) {
+  if (mine?.status !== 'failed') return null
+  const names: string[] = []
+  let count = 0
+  for (const { job, last } of store.all()) {
+    if (job.id === id || last?.status !== 'failed' || last.failure.layer !== mine.failure.layer) continue
+    count++
+    if (names.length < MOST_NAMED) names.push(jobName(job))
+  }
+  return { count, names }
 }
 
 function failureJson({ job }: JobState, { layer, reason, code, message }: Failure) {

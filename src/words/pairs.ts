@@ -1,4 +1,4 @@
-import type { Failure, Layer, Reason } from '../core/result.ts'
+import { LAYERS as LAYER_NAMES, REASONS as REASON_NAMES, type Failure, type Layer, type Reason } from '../core/result.ts'
 import type { Language } from './language.ts'
 
 /** Layers and reasons in words, for codes that are not known here. */
@@ -40,4 +40,17 @@ const REASONS: Readonly<Record<Reason, { readonly en: string, readonly zh: strin
 export function pairSentence({ layer, reason }: Pick<Failure, 'layer' | 'reason'>, language: Language): string {
   const [where, what] = [LAYERS[layer][language], REASONS[reason][language]]
   return language === 'zh' ? `${where}${what}。` : `${where[0]?.toUpperCase() ?? ''}${where.slice(1)} ${what}.`
+}
+
+/** The name of a layer for a person; that of another Curlew which is not known here stays as it is. */
+export function layerName(layer: string, language: Language): string {
+  const known = LAYER_NAMES.find((name) => name === layer)
+  return language === 'zh' && known ? LAYERS[known].zh : layer
+}
+
+/** Layer and reason in as few words as a title has room for: `connect refused`. */
+export function pairWords(layer: string, reason: string, language: Language): string {
+  const known = REASON_NAMES.find((name) => name === reason)
+  if (language === 'zh' && known) return `${layerName(layer, language)}${REASONS[known].zh}`
+  return `${layer} ${reason.replaceAll('_', ' ')}`
 }

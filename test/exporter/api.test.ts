@@ -108,7 +108,8 @@ describe('GET /api/v1/probes/<id>', () => {
   it('has the last 60 runs, the minutes, the failures and the gauges', async () => {
     const { body } = await json(`/api/v1/probes/${jobs.redis.id}`)
     expect(body['schema_version']).toBe(1)
-    const { gauges, history, ...about } = body.probe
+    const { gauges, history, explains, failing_alike, ...about } = body.probe
+    expect([explains, failing_alike]).toEqual([0, { count: 0, names: [] }])
     expect(about).toEqual((await json('/api/v1/probes?probe=redis')).body.probes[0])
     expect(gauges).toEqual([{ name: 'probe_redis_connected_clients', value: 3, labels: {} }, { name: 'probe_redis_odd', value: null, labels: { a: 'b' } }])
     expect(history.runs).toHaveLength(60)
@@ -118,6 +119,20 @@ describe('GET /api/v1/probes/<id>', () => {
     expect(history.runs.at(-1)).toEqual({ started_at: '2026-01-02T03:04:05.678Z', duration_seconds: 0.002, status: 'failed', layer: 'request', reason: 'loading', phases: [{ name: 'connect', duration_seconds: 0.0005 }] })
     expect(history.minutes.at(-1)).toMatchObject({ started_at: '2026-01-02T03:04:00.000Z', runs: 1, failed: 1, p50_seconds: 0.002 })
     expect(history.failures).toEqual([{ started_at: '2026-01-02T03:04:05.678Z', duration_seconds: 0.002, status: 'failed', failure: about['failure'], phases: [{ name: 'connect', duration_seconds: 0.0005 }] }])
+  })
+
+  it('says how many it explains, and who else fails on its layer', async () => {
+    expect((await json(`/api/v1/probes/${jobs.dns.id}`)).body.probe).toMatchObject({ explains: 1, failing_alike: { count: 0, names: [] } })
+    for (let index = 0; index < 7; index++) {
+      const job = testJob({ name: `web${index}`, target: `10.0.1.${index}:80` })
+      site.store.put(job)
+      site.store.record(resultOf(job, 'failed', T0, { failure: REFUSED }))
+    }
+    expect((await json(`/api/v1/probes/${jobs.dns.id}`)).body.probe).toMatchObject({
+      failing_alike: { count: 7, names: ['web0/10.0.1.0:80', 'web1/10.0.1.1:80', 'web2/10.0.1.2:80', 'web3/10.0.1.3:80', 'web4/10.0.1.4:80'] },
+    })
+    expect((await json('/api/v1/probes/lookup?probe=tcp')).body.probe).toMatchObject({ explains: 0, failing_alike: null })
+    expect((await json('/api/v1/probes/lookup?probe=memcached')).body.probe['failing_alike']).toBeNull()
   })
 
   it('is found by name and target too', async () => {
