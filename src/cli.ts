@@ -6,13 +6,15 @@ import { VERSION } from './core/version.ts'
 interface Command {
   readonly summary: string
   /** Loaded only when it is run: `curlew schema` needs no Redis client. */
-  load(): Promise<{ readonly help: string, run(args: readonly string[], io: Io): Promise<number> }>
+  /** With `subcommands` it answers `NAME --help` itself. */
+  load(): Promise<{ readonly help: string, readonly subcommands?: true, run(args: readonly string[], io: Io): Promise<number> }>
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: { summary: 'probe on schedule and serve the metrics', load: async () => { const { help, serve } = await import('./commands/serve.ts'); return { help, run: serve } } },
   check: { summary: 'run probes once, now', load: async () => { const { help, check } = await import('./commands/check.ts'); return { help, run: check } } },
   diagnose: { summary: 'walk the layers below a target, and say where it breaks', load: async () => { const { help, diagnose } = await import('./commands/diagnose.ts'); return { help, run: diagnose } } },
+  notify: { summary: 'forward alerts to chat: serve, preview, lint, test, dead', load: async () => { const { help, notify } = await import('./commands/notify.ts'); return { help, subcommands: true, run: notify } } },
   validate: { summary: 'print every mistake of a config', load: async () => { const { help, validate } = await import('./commands/validate.ts'); return { help, run: validate } } },
   schema: { summary: 'print the JSON Schema of the config', load: async () => { const { help, schema } = await import('./commands/schema.ts'); return { help, run: schema } } },
 }
@@ -71,8 +73,9 @@ async function run([name, ...args]: readonly string[], io: Io): Promise<number> 
     return EXIT.usage
   }
   try {
-    const { help, run: execute } = await command.load()
-    if (args.includes('--help') || args.includes('-h')) {
+    const { help, subcommands, run: execute } = await command.load()
+    const own = subcommands ? args.slice(0, 1) : args
+    if (own.includes('--help') || own.includes('-h')) {
       io.out(help)
       return EXIT.ok
     }

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { stuckChildren } from './children.ts'
 import { readEntry } from './config/jobs.ts'
@@ -17,8 +18,11 @@ import { createExpander } from './each.ts'
 import { discoverLocal, localCertificates, localListeners, localMounts, type FoundEntry } from './discover/local.ts'
 import { createExposition, type Exposition } from './exporter/exposition.ts'
 import { seriesOf } from './exporter/families.ts'
+import { probeByName } from './exporter/api.ts'
+import type { Webhook } from './exporter/http-webhook.ts'
 import { createOwnMetrics } from './exporter/own-metrics.ts'
 import type { Logger } from './log.ts'
+import type { Forwarding } from './notify/forwarding.ts'
 import { probeTypes } from './probes/index.ts'
 
 const HOSTNAME = hostname()
@@ -33,6 +37,14 @@ export interface RuntimeOptions {
   /** A file or directory; without one, what this machine shows is probed. */
   readonly configPath: string | undefined
   readonly autoReloadMs: number | undefined
+  /** False where the config's probes are somebody else's: only its section `notify` is in use. */
+  readonly probing: boolean
+  /** A web-config file asks for a login: `notify` needs no token of its own then. */
+  readonly authenticated: boolean
+  /** $STATE_DIRECTORY. */
+  readonly stateDirectory: string | undefined
+  /** Cannot go on; called once, with a sentence. */
+  readonly onFatal: (sentence: string) => void
   readonly log: Logger
 }
 
@@ -45,8 +57,9 @@ export interface Runtime {
   readonly top: () => Top | undefined
   readonly configText: () => string
   readonly ready: () => boolean
+  readonly webhook: () => Webhook | undefined
   /** Begins to probe. `ownUrl` is where this process answers: without a config it is probed too. */
-  start(ownUrl: string): void
+  start(ownUrl: string): Promise<void>
   /** Loads the config anew; a bad one changes nothing but a metric. One at a time. */
   reload(): Promise<Reloaded>
   /** The one entry of jobs: makes the jobs of a source these and leaves everything that is unchanged alone. */
@@ -68,9 +81,11 @@ export function seriesCount(jobs: readonly Job[]): number {
   }, 0)
 }
 
+type Checked = { readonly checksum: string } & ({ readonly config: Config } | { readonly config?: undefined, readonly errors: readonly string[] })
+
 /** Loads a config and holds it against `limits.series` too. */
-export function loadChecked(path: string): { readonly checksum: string } & ({ readonly config: Config } | { readonly config?: undefined, readonly errors: readonly string[] }) {
-  const { checksum, config, diagnostics } = loadConfig(path, { types: probeTypes })
+export async function loadChecked(path: string, authenticated = false): Promise<Checked> {
+  const { checksum, config, diagnostics } = await loadConfig(path, { types: probeTypes, authenticated })
   if (!config) return { checksum, errors: diagnostics.map(diagnosticText) }
   const series = seriesCount(config.jobs)
   const most = config.top.limits.series
@@ -88,8 +103,8 @@ export function discoveredJobs(entries: readonly FoundEntry[]): Job[] {
   })
 }
 
-/** Ties config, jobs, store, metrics and scheduler. Throws a ConfigError when the config is bad: its lines are the message. */
-export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions): Runtime {
+/** Ties config, jobs, store, metrics and scheduler. Rejects with a ConfigError when the config is bad: its lines are the message. */
+export async function createRuntime({ configPath, autoReloadMs, probing, authenticated, stateDirectory, onFatal, log }: RuntimeOptions): Promise<Runtime> {
   const store = createStore()
   const metrics = createOwnMetrics({
     version: VERSION, types: probeTypes.map(({ type }) => type),
@@ -172,47 +187,74 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
 
   const expander = createExpander(apply, ({ name, target }, found) => log.warn({ probe: name, target, found }, 'more addresses than targets are made of'))
 
-  function load(path: string): Reloaded {
-    let loaded: ReturnType<typeof loadChecked>
-    try {
-      loaded = loadChecked(path)
-    } catch (error) {
-      // A bug of ours in the reader must not end what runs.
-      loaded = { checksum, errors: [`${path}:1:1: an error inside Curlew, please report it: ${error instanceof Error ? error.message : String(error)}`] }
-    }
-    checksum = loaded.checksum
-    if (!loaded.config) {
-      metrics.reloaded(false, Date.now())
-      return { ok: false, errors: loaded.errors }
-    }
-    use(loaded.config)
-    return { ok: true }
+  let forwarding: Forwarding | undefined
+
+  /** Starts the forwarder with the first config that has one; a later one without it leaves it what still waits. */
+  async function forward({ notify, notifyRaw }: Config): Promise<void> {
+    if (!notify) return
+    const { createForwarding } = await import('./notify/forwarding.ts')
+    forwarding ??= createForwarding({
+      registry: metrics.registry,
+      lookUp(probe, target) {
+        const { status, body } = probeByName(store, { probe, ...(target === undefined ? {} : { target }) })
+        return status === 200 ? body : undefined
+      },
+      log: (level, message, fields) => log[level](fields, message),
+      // What a reload adds must not end the probes.
+      // Where it is all there is. Beside probes an outbox that cannot be had is tried again: they must go on.
+      ...(ready || probing ? {} : { onFailed: onFatal }),
+    })
+    forwarding.configure(notify, notifyRaw, resolve(notify.storage.path ?? stateDirectory ?? 'data'))
   }
 
-  function use(loaded: Config) {
+  async function load(path: string): Promise<Reloaded> {
+    let errors: readonly string[]
+    try {
+      const loaded = await loadChecked(path, authenticated)
+      checksum = loaded.checksum
+      if (loaded.config) {
+        await use(loaded.config)
+        return { ok: true }
+      }
+      errors = loaded.errors
+    } catch (error) {
+      // A bug of ours in the reader must not end what runs.
+      errors = [`${path}:1:1: an error inside Curlew, please report it: ${error instanceof Error ? error.message : String(error)}`]
+    }
+    metrics.reloaded(false, Date.now())
+    return { ok: false, errors }
+  }
+
+  async function use(loaded: Config): Promise<void> {
     config = loaded
-    apply('config', loaded.jobs.filter((job) => !job.each))
-    expander.set(loaded.jobs.filter((job) => job.each))
+    const jobs = probing ? loaded.jobs : []
+    apply('config', jobs.filter((job) => !job.each))
+    expander.set(jobs.filter((job) => job.each))
+    await forward(loaded)
     metrics.reloaded(true, Date.now())
   }
 
   let reloading: Promise<Reloaded> | undefined
+  let last: Promise<unknown> = Promise.resolve()
 
   /** Several signals at once are one reload: reading ten thousand probes takes a second of the event loop. */
   function reload(): Promise<Reloaded> {
-    reloading ??= nextTurn().then(() => {
+    reloading ??= Promise.all([nextTurn(), last]).then(() => {
       reloading = undefined
-      return reloadNow()
+      const now = reloadNow()
+      last = now
+      return now
     })
     return reloading
   }
 
-  function reloadNow(): Reloaded {
+  /** Never rejects. */
+  async function reloadNow(): Promise<Reloaded> {
     if (configPath === undefined) {
       discover()
       return { ok: true }
     }
-    const reloaded = load(configPath)
+    const reloaded = await load(configPath)
     if (reloaded.ok) log.info({ targets: store.size() }, 'configuration loaded')
     else log.error({ errors: reloaded.errors }, 'configuration not loaded, the old one stays')
     return reloaded
@@ -228,7 +270,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
 
   const timers: NodeJS.Timeout[] = []
   if (configPath !== undefined) {
-    const first = loadChecked(configPath)
+    const first = await loadChecked(configPath, authenticated)
     if (!first.config) {
       loop.stop()
       throw new ConfigError(first.errors)
@@ -244,7 +286,8 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
     top: () => config?.top,
     configText: () => config?.shown ?? '# no config file: Curlew probes what this machine shows\n',
     ready: () => ready,
-    start(url) {
+    webhook: () => (config?.notify ? forwarding?.webhook : undefined),
+    async start(url) {
       ownUrl = url
       if (configPath === undefined) {
         discover()
@@ -252,7 +295,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
         timers.push(setInterval(discover, REDISCOVER_MS))
       } else {
         // What was read before the port was opened: a pipe can be read once, and a file may be half-written by now.
-        if (config) use(config)
+        if (config) await use(config)
         if (autoReloadMs !== undefined) {
           timers.push(setInterval(() => {
             if (configChecksum(configPath) !== checksum) void reload() // never rejects
@@ -268,7 +311,7 @@ export function createRuntime({ configPath, autoReloadMs, log }: RuntimeOptions)
       for (const timer of timers) clearInterval(timer)
       expander.stop()
       evidence.stop()
-      await scheduler.stop(withinMs)
+      await Promise.all([scheduler.stop(withinMs), forwarding?.stop(withinMs)])
       for (const { job } of store.all()) job.release()
       loop.stop()
     },

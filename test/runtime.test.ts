@@ -20,26 +20,29 @@ function written(name: string, text: string) {
   return path
 }
 
-function runtimeOf(configPath: string) {
-  const runtime = createRuntime({ configPath, autoReloadMs: undefined, log: createLogger('silent') })
+async function runtimeOf(configPath: string) {
+  const runtime = await createRuntime({
+    configPath, autoReloadMs: undefined, probing: true, authenticated: false, stateDirectory: undefined, log: createLogger('silent'),
+    onFatal(sentence) { throw new Error(sentence) },
+  })
   cleanups.push(() => runtime.stop(1_000))
   return runtime
 }
 
 const cron = (type: string) => `probes:\n  - { name: a, type: ${type}, target: "127.0.0.1:1", cron: "0 3 1 1 *", run_at_start: false }\n`
 
-it('serves what it read at first: a pipe can be read once', () => {
+it('serves what it read at first: a pipe can be read once', async () => {
   const path = written('once.yaml', cron('tcp'))
-  const runtime = runtimeOf(path)
+  const runtime = await runtimeOf(path)
   rmSync(path)
-  runtime.start('http://127.0.0.1:1')
+  await runtime.start('http://127.0.0.1:1')
   expect(runtime.store.size()).toBe(1)
 })
 
 it('begins anew with a probe that has become one of another type, and keeps one that has not', async () => {
   const path = written('type.yaml', cron('redis'))
-  const runtime = runtimeOf(path)
-  runtime.start('http://127.0.0.1:1')
+  const runtime = await runtimeOf(path)
+  await runtime.start('http://127.0.0.1:1')
   const [{ job }] = [...runtime.store.all()] as [NonNullable<ReturnType<typeof runtime.store.get>>]
   runtime.store.record(resultOf(job, 'ok', Date.now()))
   expect(await runtime.reload()).toEqual({ ok: true })
@@ -49,18 +52,18 @@ it('begins anew with a probe that has become one of another type, and keeps one 
   expect(runtime.store.get(job.id)).toMatchObject({ job: { type: 'tcp' }, last: undefined, counts: { ok: 0 } })
 })
 
-it('tells by the files and what they refer to alone whether a config has changed', () => {
+it('tells by the files and what they refer to alone whether a config has changed', async () => {
   const secret = written('pw', 'one')
   const path = written('sum.yaml', `probes:\n  - { name: a, type: redis, target: "127.0.0.1:1", password: "\${file:${secret}}" }\n`)
   const before = configChecksum(path)
-  expect(loadChecked(path).checksum).toBe(before)
+  expect((await loadChecked(path)).checksum).toBe(before)
   expect(configChecksum(path)).toBe(before)
   writeFileSync(secret, 'two')
   expect(configChecksum(path)).not.toBe(before)
 })
 
 it('has a job let go of what it kept when it goes, changes, or everything ends', async () => {
-  const runtime = runtimeOf(written('none.yaml', cron('tcp')))
+  const runtime = await runtimeOf(written('none.yaml', cron('tcp')))
   const released: string[] = []
   const job = (id: string, fingerprint = id) => testJob({ id, name: id, target: id, fingerprint, schedule: { everyMs: 3_600_000 }, release: () => released.push(`${id} ${fingerprint}`) })
   runtime.apply('test', [job('gone'), job('changes', 'before'), job('stays')])

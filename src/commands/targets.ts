@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { nearest, readEntry } from '../config/jobs.ts'
+import { readEntry } from '../config/jobs.ts'
 import { parseDuration } from '../core/fields.ts'
+import { nearest } from '../core/nearest.ts'
 import { jobName, type Job } from '../core/probe.ts'
 import { parseTargetUrl, targetUrlText } from '../core/target-url.ts'
 import { discoverLocal, localCertificates, localListeners, localMounts } from '../discover/local.ts'
@@ -37,7 +38,7 @@ export async function readTargets(words: readonly string[], options: { readonly 
   const password = passwordOf(options['password-file'], io.env)
   const urls = words.filter((word) => word.includes('://'))
   const names = words.filter((word) => !word.includes('://'))
-  const configured = names.length > 0 || urls.length === 0 ? fromConfig(options.config, names, io) : { ...USUAL, jobs: [], instance: instanceId(undefined) }
+  const configured = names.length > 0 || urls.length === 0 ? await fromConfig(options.config, names, io) : { ...USUAL, jobs: [], instance: instanceId(undefined) }
   const unique = new Map<string, Job>()
   for (const job of [...configured.jobs, ...urls.map((url) => fromUrl(url, timeoutMs, password))]) {
     const same = unique.get(job.id)
@@ -49,13 +50,14 @@ export async function readTargets(words: readonly string[], options: { readonly 
   return { ...configured, jobs }
 }
 
-function fromConfig(flag: string | undefined, names: readonly string[], io: Io): Targets {
+async function fromConfig(flag: string | undefined, names: readonly string[], io: Io): Promise<Targets> {
   const path = findConfig(flag, io)
   if (path === undefined) {
     if (names.length > 0) throw new UsageError(`${names.join(', ')}: there is no config file that could name it; name one with -c, or give a URL such as redis://host`)
     return { ...USUAL, jobs: discoveredJobs(discoverLocal({ listeners: localListeners(), mounts: localMounts(), certificates: localCertificates(), ownUrl: undefined })), instance: instanceId(undefined) }
   }
-  const loaded = loadChecked(path)
+  // Whether its webhook is open is no matter of a single round.
+  const loaded = await loadChecked(path, true)
   if (!loaded.config) throw new ConfigError(loaded.errors)
   const { jobs, top } = loaded.config
   return { jobs: names.length === 0 ? jobs : named(jobs, names), instance: instanceId(top), concurrency: top.limits.concurrency, lateBoundMs: top.limits.loop_delay }

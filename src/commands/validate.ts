@@ -1,4 +1,4 @@
-import { checkWebConfig } from '../exporter/web-config.ts'
+import { asksForLogin, checkWebConfig } from '../exporter/web-config.ts'
 import { loadChecked, seriesCount } from '../runtime.ts'
 import { findConfig } from './config-path.ts'
 import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
@@ -8,7 +8,7 @@ export const help = `Usage: curlew validate [-c FILE|DIRECTORY] [--web.config.fi
 Prints every mistake of the config as file:line:column: path: what was expected, and exits 2 if there is one.
 
   -c, --config PATH        the config file, or a directory whose *.yaml files are read as one
-  --web.config.file FILE   a web-config file to check as well
+  --web.config.file FILE   a web-config file to check as well; with logins in it the webhook needs no token
   --cardinality            print how many series each probe makes
 `
 
@@ -22,7 +22,7 @@ export async function validate(args: readonly string[], io: Io): Promise<number>
   const webFile = values['web.config.file']
   if (path === undefined && webFile === undefined) throw new UsageError('nothing to validate: name a config file with -c')
 
-  const loaded = path === undefined ? undefined : loadChecked(path)
+  const loaded = path === undefined ? undefined : await loadChecked(path, webFile !== undefined && asksForLogin(webFile))
   const mistakes = [...loaded && !loaded.config ? loaded.errors : [], ...webFile === undefined ? [] : checkWebConfig(webFile)]
   for (const line of mistakes) io.out(`${line}\n`)
   if (mistakes.length > 0) {
@@ -36,7 +36,9 @@ export async function validate(args: readonly string[], io: Io): Promise<number>
     for (const [name, mine] of byProbe) io.out(`${name}: ${mine.length} targets, ${seriesCount(mine)} series\n`)
     io.out(`total: ${jobs.length} targets, ${seriesCount(jobs)} series\n`)
   } else if (loaded) {
-    io.out(`${path}: ok, ${new Set(jobs.map((job) => job.name)).size} probes, ${jobs.length} targets\n`)
+    const notify = loaded.config?.notify
+    const chats = notify ? `, ${notify.channels.length} channels, ${notify.routes.length} routes` : ''
+    io.out(`${path}: ok, ${new Set(jobs.map((job) => job.name)).size} probes, ${jobs.length} targets${chats}\n`)
   }
   if (webFile !== undefined) io.out(`${webFile}: ok\n`)
   return EXIT.ok

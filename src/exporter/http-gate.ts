@@ -14,6 +14,9 @@ export interface GateOptions {
   readonly log: Log
 }
 
+/** What a webhook's path says of a request: let in, refused, left to the web-config file, or no such path. */
+export type HookAccess = 'allowed' | 'denied' | 'login' | 'unknown'
+
 /** What is known about who sent a request. */
 interface Visit {
   /** Who has logged in. */
@@ -44,20 +47,30 @@ export function createGate({ watch, listenHost, publicStatus, log }: GateOptions
     return limited.bucket.take()
   }
 
-  async function enter(request: Request, response: Response, next: NextFunction): Promise<void> {
+  /** What holds for every path that asks for a login; false where the request has been refused. */
+  function prepare(request: Request, response: Response, limited: boolean): { readonly config: WebConfig | undefined } | false {
     const config = watch?.current()
-    if (watch && !config) return refuse(request, response, 500, "The web-config file cannot be used: Curlew's log says why.")
-    if (kindOf(config) !== started) return refuse(request, response, 500, 'The web-config file now wants other TLS settings than Curlew was started with: restart it.')
+    const no = (status: number, sentence: string) => {
+      refuse(request, response, status, sentence)
+      return false as const
+    }
+    if (watch && !config) return no(500, "The web-config file cannot be used: Curlew's log says why.")
+    if (kindOf(config) !== started) return no(500, 'The web-config file now wants other TLS settings than Curlew was started with: restart it.')
     if (config) response.set(config.headers)
-    if (!isWithinRate(config)) {
+    if (limited && !isWithinRate(config)) {
       response.set('Retry-After', '1')
-      return refuse(request, response, 429, 'Too many requests: rate_limit of the web-config file allows no more.')
+      return no(429, 'Too many requests: rate_limit of the web-config file allows no more.')
     }
     const refused = config?.tls && refusedClient(request.socket, config.tls)
-    if (refused) return refuse(request, response, 403, refused)
+    return refused ? no(403, refused) : { config }
+  }
 
-    const guarded = config !== undefined && (config.users.size > 0 || config.tokens.length > 0)
-    if (!guarded) {
+  async function enter(request: Request, response: Response, next: NextFunction): Promise<void> {
+    const prepared = prepare(request, response, true)
+    if (!prepared) return
+    const { config } = prepared
+    const guard = guardedBy(config)
+    if (!guard) {
       const certified = config?.tls !== undefined && verifiedClient(request.socket, config.tls.clientAuth)
       visits.set(request, { trusted: certified || isLocal(request, listenHost) })
       return next()
@@ -67,18 +80,48 @@ export function createGate({ watch, listenHost, publicStatus, log }: GateOptions
       visits.set(request, { trusted: false })
       return next()
     }
-    const login = await authenticator.login(authorization, request.socket.remoteAddress ?? '', config)
+    const login = await authenticator.login(authorization, request.socket.remoteAddress ?? '', guard)
     if ('principal' in login) {
       visits.set(request, { principal: login.principal, trusted: false })
       return next()
     }
-    if (login.status === 401) {
-      const realm = 'realm="curlew"'
-      response.set('WWW-Authenticate', [...(config.users.size > 0 ? [`Basic ${realm}, charset="UTF-8"`] : []), ...(config.tokens.length > 0 ? [`Bearer ${realm}`] : [])])
-    } else {
-      response.set('Retry-After', login.status === 429 ? '60' : '1')
-    }
+    if (login.status === 401) challenge(response, guard)
+    else response.set('Retry-After', login.status === 429 ? '60' : '1')
     refuse(request, response, login.status, login.message)
+  }
+
+  /**
+   * Lets Alertmanager in, by what the path itself says of the request's Authorization header: `login` leaves it to the
+   * web-config file. No rate limit, and never 429: Alertmanager would not come again for it.
+   */
+  function enterHook(isAllowed: (request: Request) => HookAccess): RequestHandler {
+    return async (request, response, next) => {
+      const prepared = prepare(request, response, false)
+      if (!prepared) return
+      const { config } = prepared
+      const access = isAllowed(request)
+      if (access === 'unknown') return refuse(request, response, 404, 'There is no route of this name under notify.routes.')
+      if (access === 'allowed') return next()
+      if (access === 'denied') {
+        response.set('WWW-Authenticate', ['Bearer realm="curlew"', 'Basic realm="curlew"'])
+        return refuse(request, response, 401, 'Send the token of notify.token, or of the route: as a bearer token, or as the password of basic_auth.')
+      }
+      const guard = guardedBy(config)
+      if (!guard) {
+        if (config?.tls !== undefined && verifiedClient(request.socket, config.tls.clientAuth)) return next()
+        return refuse(request, response, 403, 'Nobody may send alerts: set notify.token, or give Curlew a web-config file with users or tokens.')
+      }
+      const login = await authenticator.login(request.headers.authorization, request.socket.remoteAddress ?? '', guard)
+      if ('principal' in login && login.principal.scopes.has('notify')) return next()
+      if ('principal' in login) return refuse(request, response, 403, `The ${login.principal.name} lacks the scope notify: give it in bearer_tokens of the web-config file.`)
+      challenge(response, guard)
+      refuse(request, response, login.status === 429 ? 401 : login.status, login.message)
+    }
+  }
+
+  function challenge(response: Response, config: WebConfig): void {
+    const realm = 'realm="curlew"'
+    response.set('WWW-Authenticate', [...(config.users.size > 0 ? [`Basic ${realm}, charset="UTF-8"`] : []), ...(config.tokens.length > 0 ? [`Bearer ${realm}`] : [])])
   }
 
   /** Lets a request through to a path that needs the scope. */
@@ -97,11 +140,17 @@ export function createGate({ watch, listenHost, publicStatus, log }: GateOptions
 
   return {
     enter,
+    enterHook,
     allow,
     /** For the log: the user, the token or the address. */
     who: (request: Request) => visits.get(request)?.principal?.name ?? request.socket.remoteAddress ?? '',
     close: () => authenticator.close(),
   }
+}
+
+/** The config where it asks for a login. */
+function guardedBy(config: WebConfig | undefined): WebConfig | undefined {
+  return config !== undefined && (config.users.size > 0 || config.tokens.length > 0) ? config : undefined
 }
 
 function isStatusPath(path: string): boolean {

@@ -43,8 +43,8 @@ export const PROCESS_METRICS = [
   'nodejs_version_info', 'nodejs_gc_duration_seconds',
 ] as const
 
-/** The page with every metric: name, kind, labels, unit, meaning, and what is borrowed from blackbox_exporter. */
-export function metricsPage(types: readonly ProbeType[]): string {
+/** The page with every metric: name, kind, labels, unit, meaning, and what is borrowed from blackbox_exporter. `forwarder` are those of the section `notify`. */
+export function metricsPage(types: readonly ProbeType[], forwarder: readonly Family[]): string {
   const own = types.map((type) => ({ type, families: familiesOfType(type) }))
   const users = new Map<string, string[]>()
   for (const { type, families } of own) for (const { name } of families) users.set(name, [...users.get(name) ?? [], type.type])
@@ -73,6 +73,10 @@ export function metricsPage(types: readonly ProbeType[]): string {
     '## Of Curlew itself',
     table(Object.values(OWN)),
     `The buckets of both histograms reach from 1 ms to 10 s. Those of the process are prom-client's: ${PROCESS_METRICS.map(code).join(', ')}.`,
+
+    '## Of the forwarder',
+    'There with a section `notify` in the config. Every channel of the config has its series from the start, but for those by `reason`, which appear with the first one. The buckets of the histogram reach from 0.1 s to an hour.',
+    table(forwarder),
 
     '## Names borrowed from blackbox_exporter',
     'They mean the same, so that its dashboards and rules read them, with these differences: targets are probed on their own schedule and not by the scrape; every series carries the labels above, so a rule selects by `probe` or `target` where it selected by `instance`; label values are cut as said above; and each of these:',

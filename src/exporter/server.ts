@@ -10,6 +10,7 @@ import { createGate } from './http-gate.ts'
 import { createScrape, type Render } from './http-metrics.ts'
 import { language } from './http-negotiate.ts'
 import { refuse, type Log } from './http-refuse.ts'
+import { createWebhook, routeOf, type Webhook } from './http-webhook.ts'
 import { StartError, watchWebConfig, type WebConfigWatch } from './http-web-watch.ts'
 import { PAGE_CSP, renderPage } from './page.ts'
 
@@ -24,6 +25,8 @@ export interface ServerDeps {
   /** YAML of the loaded config, redacted. */
   readonly configText: () => string
   readonly reload: () => Promise<{ readonly ok: true } | { readonly ok: false, readonly errors: readonly string[] }>
+  /** Undefined while the config has no section `notify`. */
+  readonly webhook: () => Webhook | undefined
   readonly webConfigFile: string | undefined
   readonly log: Log
 }
@@ -40,7 +43,7 @@ export interface RunningServer {
 const LIMITS = {
   headerBytes: 16 * 1024,
   headersMs: 10_000,
-  /** Headers and body; none of our paths wants a body. */
+  /** Headers and body. Only the webhook wants one, of 10 MB at most. */
   requestMs: 15_000,
   /** A socket on which neither side gets a byte through. */
   idleMs: 30_000,
@@ -167,6 +170,15 @@ function createApp(deps: ServerDeps, gate: ReturnType<typeof createGate>, closin
     else response.status(503).type('text').send('Not ready: the config is not loaded or the scheduler does not run yet.\n')
   }).all(only('GET'))
 
+  app.route('/webhook/alertmanager{/:route}{/}').post(
+    (_request, response, next) => {
+      response.once('finish', () => deps.webhook()?.answered(response.statusCode))
+      next()
+    },
+    gate.enterHook((request) => deps.webhook()?.access(routeOf(request), request.headers.authorization) ?? 'allowed'),
+    createWebhook(deps.webhook),
+  ).all(only('POST'))
+
   app.use(gate.enter)
   app.use(noBody)
   const scrape = createScrape(deps.render, (message, fields) => deps.log('warn', message, fields))
@@ -188,6 +200,8 @@ function createApp(deps: ServerDeps, gate: ReturnType<typeof createGate>, closin
     response.status(status).json(body)
   }
   app.route('/api/v1/probes').get(gate.allow('read'), api((request) => listProbes(deps.store, deps.types, request.query))).all(only('GET'))
+  // What another Curlew that forwards alerts asks.
+  app.route('/api/v1/diagnosis').get(gate.allow('read'), api((request) => probeByName(deps.store, request.query))).all(only('GET'))
   app.route('/api/v1/probes/lookup').get(gate.allow('read'), api((request) => probeByName(deps.store, request.query))).all(only('GET'))
   app.route('/api/v1/probes/:id').get(gate.allow('read'), api((request) => probeById(deps.store, String(request.params['id'])))).all(only('GET'))
 
@@ -219,7 +233,7 @@ function createReload(deps: ServerDeps, gate: ReturnType<typeof createGate>): Re
   }
 }
 
-/** No path wants a body; a small one is passed over. Comes after the login, so that nobody else's bytes are read. */
+/** No path but the webhook's wants a body; a small one is passed over. Comes after the login, so that nobody else's bytes are read. */
 const noBody: RequestHandler = (request, response, next) => {
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers
   if (encoding === undefined && Number(length) <= LIMITS.bodyBytes) return next()

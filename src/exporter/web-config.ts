@@ -6,8 +6,8 @@ import { pathText, readYaml, type YamlText } from '../core/yaml.ts'
 import { errorCode, readText, stampOf } from './http-files.ts'
 import { canonicalName, CIPHERS, CLIENT_AUTH, contextOptions, CURVES, TLS_VERSIONS, type Cipher, type Curve, type TlsSettings, type TlsVersion } from './http-tls.ts'
 
-export const SCOPES = ['read', 'operate'] as const
-/** `operate` (reload) implies `read`. */
+export const SCOPES = ['read', 'operate', 'notify'] as const
+/** `operate` (reload) implies the others; `notify` is for Alertmanager. */
 export type Scope = (typeof SCOPES)[number]
 
 export interface BearerToken {
@@ -104,7 +104,7 @@ type Report = (path: readonly PropertyKey[], message: string, atKey?: boolean) =
 
 /**
  * Reads a web-config file: exporter-toolkit's format, plus
- * `bearer_tokens: [{ name, token | token_file, scopes: [read, operate] }]`. Relative paths start at the file's directory.
+ * `bearer_tokens: [{ name, token | token_file, scopes: [read, operate, notify] }]`. Relative paths start at the file's directory.
  * Synchronous, because it runs before a handshake and before a login. Never throws.
  */
 export function readWebConfig(file: string): ReadWebConfig {
@@ -151,6 +151,12 @@ export function readWebConfig(file: string): ReadWebConfig {
 export function checkWebConfig(file: string): string[] {
   const { issues, certificateIssues } = readWebConfig(file)
   return [...issues, ...certificateIssues]
+}
+
+/** Whether somebody may post alerts by a login of this web-config file. One with mistakes, which are told elsewhere, counts as such. */
+export function asksForLogin(file: string): boolean {
+  const { config, issues } = readWebConfig(file)
+  return issues.length > 0 || config.users.size > 0 || config.tokens.some(({ scopes }) => scopes.has('notify') || scopes.has('operate'))
 }
 
 /** The cost of a bcrypt hash: 2^cost rounds. */

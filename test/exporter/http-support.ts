@@ -64,7 +64,7 @@ export async function startSite(over: Partial<ServerDeps> = {}, host = '127.0.0.
   const logged: Logged[] = []
   const server = await startServer({
     store, types: [type], render: textOf('probe_success 1\n'), ready: () => true, publicStatus: () => false,
-    configText: () => 'probes: []\n', reload: async () => ({ ok: true }), webConfigFile: undefined,
+    configText: () => 'probes: []\n', reload: async () => ({ ok: true }), webConfigFile: undefined, webhook: () => undefined,
     log: (level, message, fields = {}) => logged.push({ level, message, fields }), ...over,
   }, { host, port: 0 })
   open.add(server)

@@ -5,6 +5,7 @@ import { createExposition } from '../../src/exporter/exposition.ts'
 import { CORE, familiesOf, familiesOfType, seriesOf } from '../../src/exporter/families.ts'
 import { metricsPage, PROCESS_METRICS } from '../../src/exporter/metrics-page.ts'
 import { createOwnMetrics, OWN } from '../../src/exporter/own-metrics.ts'
+import { NOTIFY } from '../../src/notify/metrics.ts'
 import { probeTypes } from '../../src/probes/index.ts'
 import { parseExposition, valuesOf } from './parse-exposition.ts'
 
@@ -80,10 +81,10 @@ describe('the prober\'s own metrics', () => {
 })
 
 describe('the metrics page', () => {
-  const page = metricsPage(probeTypes)
+  const page = metricsPage(probeTypes, Object.values(NOTIFY))
 
   it('has a row for every metric, once, of its kind and with its labels', () => {
-    const all = [...familiesOf(probeTypes), ...Object.values(OWN)]
+    const all = [...familiesOf(probeTypes), ...Object.values(OWN), ...Object.values(NOTIFY)]
     const starts = all.map(({ name, kind, labels }) => `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | `)
     expect(starts.map((start) => page.split('\n').filter((line) => line.startsWith(start)).length)).toEqual(starts.map(() => 1))
     for (const name of PROCESS_METRICS) expect(page).toContain(`\`${name}\``)
@@ -105,6 +106,6 @@ describe('the metrics page', () => {
   })
 
   it('is the same every time', () => {
-    expect(metricsPage(probeTypes)).toBe(page)
+    expect(metricsPage(probeTypes, Object.values(NOTIFY))).toBe(page)
   })
 })

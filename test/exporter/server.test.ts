@@ -302,7 +302,7 @@ describe('starting and stopping', () => {
     const site = await startSite()
     const second = startServer({
       store: site.store, types: [], render: textOf(''), ready: () => true, publicStatus: () => false, configText: () => '',
-      reload: async () => ({ ok: true }), webConfigFile: undefined, log: () => {},
+      reload: async () => ({ ok: true }), webConfigFile: undefined, webhook: () => undefined, log: () => {},
     }, { host: '127.0.0.1', port: site.port })
     // The name has the command line show the sentence without a stack trace.
     await expect(second).rejects.toMatchObject({ name: 'ConfigError', message: `cannot listen on 127.0.0.1:${site.port}: another process listens there` })

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { redact } from '../../src/core/secrets.ts'
 import { alternativeNames } from '../../src/exporter/http-tls.ts'
-import { checkWebConfig, goDuration, readWebConfig } from '../../src/exporter/web-config.ts'
+import { asksForLogin, checkWebConfig, goDuration, readWebConfig } from '../../src/exporter/web-config.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { closeAll, HASH, TOKEN, webFile } from './http-support.ts'
 
@@ -40,6 +40,17 @@ describe('good web-config files', () => {
     ['a rate limit', 'rate_limit: { interval: 1s, burst: 20 }\n'],
     ['a rate limit that is off', 'rate_limit: { interval: 0, burst: 0 }\n'],
   ])('%s', (_name, text) => { expect(checkWebConfig(webFile(text))).toEqual([]) })
+})
+
+describe('who may post alerts', () => {
+  it.each([
+    ['users may', `basic_auth_users:\n  alice: ${HASH}\n`, true],
+    ['a token for it may', TOKENS(`token: ${TOKEN}, scopes: [read, notify]`), true],
+    ['a token for everything may', TOKENS(`token: ${TOKEN}, scopes: [operate]`), true],
+    ['a token for reading may not', TOKENS(`token: ${TOKEN}, scopes: [read]`), false],
+    ['nobody is asked', 'rate_limit: { interval: 1s, burst: 20 }\n', false],
+    ['a file with mistakes is told of elsewhere', 'users: {}\n', true],
+  ])('%s', (_name, text, expected) => { expect(asksForLogin(webFile(text))).toBe(expected) })
 })
 
 describe('bad web-config files', () => {
@@ -117,7 +128,7 @@ it('reads paths from the directory of the file, and strips the line end of a tok
   const file = webFile('bearer_tokens: [{ name: ci, token_file: token, scopes: [operate] }]\n')
   writeFileSync(join(dirname(file), 'token'), `${TOKEN}\n`)
   const { config, stamps } = readWebConfig(file)
-  expect(config.tokens).toEqual([{ name: 'ci', token: TOKEN, scopes: new Set(['read', 'operate']) }])
+  expect(config.tokens).toEqual([{ name: 'ci', token: TOKEN, scopes: new Set(['read', 'operate', 'notify']) }])
   expect([...stamps.keys()]).toEqual([file, join(dirname(file), 'token')])
 })
 

@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { severityRank, type Alert } from './alert.ts'
+import { bindChannel, type BoundChannel } from './bind.ts'
+import type { Findings } from './findings.ts'
+import { noticeFor } from './notice-for.ts'
+import type { Block, Notice } from './notice.ts'
+import type { NotifyConfig } from './options.ts'
+import { NotSynced, OutboxFull, type Accepted, type Entry, type Incoming, type Outbox } from './outbox.ts'
+import type { FromForwarder } from './protocol.ts'
+import { routeName } from './routing.ts'
+import { createSender, type Composed, type Sender } from './sender.ts'
+import { split } from './split.ts'
+import { post } from './wire.ts'
+
+const DEPTHS_MS = 1_000
+const SWEEP_MS = 30_000
+const COMPLAIN_MS = 60_000
+/** Alerts of one message whose diagnosis is asked for: whoever is asked probes, too. */
+const MOST_LOOKUPS = 20
+const BUG = 'an error inside Curlew: alerts of this channel are told with less, or later'
+
+export interface EngineDeps {
+  readonly config: NotifyConfig
+  /** Where `proxy_from_environment` looks. */
+  readonly env: NodeJS.ProcessEnv
+  /** Where everything is kept; with a shared one it holds what the shared one could not take. */
+  readonly local: Outbox
+  readonly shared: Outbox | undefined
+  /** What is known of the probe of an alert; undefined when there is nothing, or not in time. */
+  lookUp(alert: Alert): Promise<Findings | undefined>
+  tell(line: FromForwarder): void
+}
+
+export interface Engine {
+  /** Durable when it resolves. */
+  accept(incoming: readonly Incoming[]): Promise<Accepted>
+  /** Ends what is being sent, and nothing more. */
+  stop(): Promise<void>
+}
+
+/** Delivers what the outboxes hold to the channels of the config. */
+export function createEngine({ config, env, local, shared, lookUp, tell }: EngineDeps): Engine {
+  const channels = new Map(config.channels.map((channel) => [channel.name, bindChannel(channel, env)]))
+  const routes = new Map(config.routes.map((route, index) => [routeName(route, index), route]))
+  const outboxes = [local, ...shared ? [shared] : []]
+  const stopping = new AbortController()
+  const senders = new Map<string, Sender[]>()
+  const saidAt = new Map<string, number>()
+  for (const channel of channels.values()) senders.set(channel.name, outboxes.map((outbox) => start(outbox, channel)))
+  const beats = [every(DEPTHS_MS, tellDepths), every(SWEEP_MS, sweep)]
+
+  function start(outbox: Outbox, channel: BoundChannel): Sender {
+    return createSender({
+      outbox,
+      channel,
+      deadlineMs: channel.deadlineMs ?? config.deadline,
+      allowPrivate: config.allow_private_destinations,
+      fallback: (route) => {
+        const name = routes.get(route)?.fallback
+        return name === channel.name ? undefined : name
+      },
+      compose: (entries, how) => composeFor(channel, entries, how),
+      send: post,
+      on(event) {
+        if (event.kind === 'trouble') return complain(channel.name, 'the outbox cannot be worked on', text(event.error))
+        if (event.kind === 'bug') return complain(channel.name, BUG, stackOf(event.error))
+        tell({ kind: 'channel', channel: channel.name, event })
+        if (event.kind === 'handed_on') for (const other of senders.values()) for (const sender of other) sender.wake()
+      },
+    })
+  }
+
+  /** An outbox that is away is tried each second, and each channel would say so. */
+  function complain(channel: string, message: string, error: string): void {
+    const now = performance.now()
+    if (now - (saidAt.get(error) ?? -Infinity) < COMPLAIN_MS) return
+    if (saidAt.size > 20) saidAt.clear()
+    saidAt.set(error, now)
+    tell({ kind: 'log', level: 'error', message, fields: { channel, error } })
+  }
+
+  async function composeFor(channel: BoundChannel, entries: readonly Entry[], { digest, more }: { readonly digest: boolean, readonly more: number }): Promise<Composed> {
+    const lang = routes.get(entries[0]?.route ?? '')?.lang
+    try {
+      const notice = noticeFor(config, entries, { findings: await findingsOf(entries), digest, more, now: Date.now() })
+      return { parts: split(notice, channel.fits, lang).map(channel.render) }
+    } catch (error) {
+      // A bug of ours in the texts must not keep alerts from being told.
+      complain(channel.name, BUG, stackOf(error))
+      return { parts: split(bareNotice(entries), channel.fits, lang).map(channel.render) }
+    }
+  }
+
+  async function findingsOf(entries: readonly Entry[]): Promise<ReadonlyMap<string, Findings>> {
+    const gravest = entries.map(({ alert }) => alert).toSorted((a, b) => severityRank(a.labels) - severityRank(b.labels))
+    const alerts = [...new Map(gravest.map((alert) => [alert.fingerprint, alert]))].slice(0, MOST_LOOKUPS)
+    const found = await Promise.all(Array.from(alerts, async ([fingerprint, alert]) => ({ fingerprint, findings: await lookUp(alert) })))
+    return new Map(found.flatMap(({ fingerprint, findings }) => (findings ? [[fingerprint, findings] as const] : [])))
+  }
+
+  /** Repeats until the end, one at a time, whatever it throws. */
+  async function every(ms: number, work: () => Promise<void>): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        await work()
+      } catch (error) {
+        tell({ kind: 'log', level: 'warn', message: 'the outbox cannot be looked at', fields: { error: text(error) } })
+      }
+      await sleep(ms, undefined, { signal: stopping.signal }).catch(() => {}) // aborted: the loop ends
+    }
+  }
+
+  async function tellDepths(): Promise<void> {
+    for (const outbox of outboxes) {
+      const depths = await outbox.depths()
+      tell({ kind: 'depths', depths, local: outbox === local })
+      for (const { channel, waiting } of depths) if (waiting > 0 && !channels.has(channel)) await buryUnknown(outbox, channel)
+    }
+  }
+
+  /** What waits for a channel that a reload has taken away. */
+  async function buryUnknown(outbox: Outbox, channel: string): Promise<void> {
+    const now = Date.now()
+    const lease = await outbox.lease(channel, 10_000, now)
+    if (!lease) return
+    const entries = [...(await outbox.messages(channel)).flatMap((message) => message.entries), ...await outbox.queued(channel, 'age', 500)]
+    for (const [handTo, mine] of Map.groupBy(entries, ({ route }) => routes.get(route)?.fallback)) {
+      await outbox.giveUp(lease, mine.map(({ id }) => id), { reason: 'unknown_channel', detail: `the config has no channel ${channel}`, ...(handTo === undefined ? {} : { handTo }) }, now)
+      tell({ kind: 'channel', channel, event: { kind: handTo === undefined ? 'dead' : 'handed_on', reason: 'unknown_channel', entries: mine.length, detail: 'not in the config any more' } })
+    }
+    await outbox.release(lease)
+  }
+
+  async function sweep(): Promise<void> {
+    for (const outbox of outboxes) await outbox.sweep(Date.now())
+  }
+
+  return {
+    async accept(incoming) {
+      const accepted = await acceptSomewhere(incoming)
+      for (const channel of new Set(incoming.map((one) => one.channel))) for (const sender of senders.get(channel) ?? []) sender.wake()
+      return accepted
+    },
+    async stop() {
+      stopping.abort()
+      await Promise.all([...beats, ...[...senders.values()].flat().map((sender) => sender.stop())])
+    },
+  }
+
+  async function acceptSomewhere(incoming: readonly Incoming[]): Promise<Accepted> {
+    if (!shared) return local.accept(incoming, Date.now())
+    try {
+      return await shared.accept(incoming, Date.now())
+    } catch (error) {
+      // There it is told before long, or an earlier state of it is: the local one would tell it twice, or too early.
+      if (error instanceof OutboxFull || error instanceof NotSynced) throw error
+      tell({ kind: 'log', level: 'warn', message: 'the shared outbox cannot take alerts, the local one does', fields: { error: text(error) } })
+      return local.accept(incoming, Date.now())
+    }
+  }
+}
+
+/** What is told when nothing else can be: names and states. */
+function bareNotice(entries: readonly Entry[]): Notice {
+  const blocks = entries.map(({ alert }): Block => ({
+    tone: alert.status === 'resolved' ? 'resolved' : 'critical',
+    lines: [[{ kind: 'text', text: `${alert.labels['alertname'] ?? alert.fingerprint} ${alert.status}` }], [{ kind: 'text', text: JSON.stringify(alert.labels) }]],
+  }))
+  return { tone: blocks[0]?.tone ?? 'critical', title: `Alertmanager: ${entries.length}`, lead: [], blocks, tail: [], links: [], mentions: [], everyone: false }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : text(error)
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,213 @@
+import { createInterface } from 'node:readline'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { createEngine, type Engine } from './engine.ts'
+import { createLookup } from './lookup.ts'
+import { notifySchema, type NotifyConfig } from './options.ts'
+import { OutboxFull, type Incoming, type Outbox } from './outbox.ts'
+import { BadPayload, readNotification } from './payload.ts'
+import type { FromForwarder, ToForwarder } from './protocol.ts'
+import { planRoutes, UnknownRoute } from './routing.ts'
+import { lockDirectory, type DirectoryLock } from './store/lock.ts'
+import { openShared } from './store/shared.ts'
+import { openSqliteOutbox } from './store/sqlite.ts'
+
+// A process of its own, started by forwarder.ts: lines of JSON in and out. It owns the outbox, whose writes wait for the disk,
+// and delivers. It ends when its input does.
+
+/** How long an earlier owner may take to end. */
+const LOCK_MS = 5_000
+/** For what is being sent when our parent has gone. */
+const LAST_WORDS_MS = 500
+/** Requests that are written in one step: a disk takes as long for one as for many. */
+const MOST_AT_ONCE = 200
+
+interface Request {
+  readonly id: number
+  readonly path: string | undefined
+  readonly body: string
+}
+
+/** A request that was read. */
+interface Planned {
+  readonly id: number
+  readonly incoming: readonly Incoming[]
+  readonly alerts: number
+}
+
+/** The outboxes of a config. */
+interface Opened {
+  readonly directory: string
+  readonly lock: DirectoryLock
+  readonly local: Outbox
+  readonly shared: Outbox | undefined
+}
+
+interface Running extends Opened {
+  readonly config: NotifyConfig
+  readonly engine: Engine
+}
+
+const waiting: Request[] = []
+let running: Running | undefined
+let stopped = false
+/** Configs, one after the other. */
+let configured: Promise<void> = Promise.resolve()
+/** Writes, one after the other. */
+let turn: Promise<void> = Promise.resolve()
+const lookup = createLookup(tell)
+
+const lines = createInterface({ input: process.stdin, crlfDelay: Infinity })
+lines.on('line', (line) => {
+  const message = JSON.parse(line) as ToForwarder // safe: forwarder.ts writes nothing else
+  if (message.kind === 'found') lookup.found(message.id, message.answer)
+  else if (message.kind === 'stop') void finish()
+  else if (message.kind === 'config') {
+    configured = configured.then(() => configure(message.notify, message.directory, message.env)).catch(fail)
+    const first = configured
+    if (!running) void inTurn(() => first)
+  } else {
+    waiting.push({ id: message.id, path: message.path, body: message.body })
+    if (waiting.length === 1) void inTurn(write)
+  }
+})
+lines.once('close', () => {
+  void finish()
+  // What is under way would outlast our parent. Nothing is lost: it is what kill -9 would do.
+  void sleep(LAST_WORDS_MS, undefined, { ref: false }).then(() => process.kill(process.pid, 'SIGKILL'))
+})
+
+/** Never rejects. */
+function inTurn(work: () => Promise<void>): Promise<void> {
+  turn = turn.then(work).catch(fail)
+  return turn
+}
+
+/** Ends after the configs and the writes that have come before. */
+function finish(): Promise<void> {
+  return configured.then(() => inTurn(end))
+}
+
+/**
+ * The first config must do; a later one that cannot be used leaves what runs alone. Alerts are taken all the while: what is
+ * being sent may need as long as a service takes to answer, and the next senders begin when the last ones have ended.
+ */
+async function configure(raw: unknown, directory: string, env: NodeJS.ProcessEnv): Promise<void> {
+  if (stopped) return
+  const config = notifySchema.parse(raw)
+  const old = running
+  let opened: Opened
+  try {
+    opened = await open(config, directory)
+  } catch (error) {
+    if (!old) throw error
+    tell({ kind: 'log', level: 'error', message: 'the new section notify cannot be used, the old one stays', fields: { error: sentence(error) } })
+    return
+  }
+  await old?.engine.stop()
+  lookup.ask(config.curlews)
+  running = { ...opened, config, engine: createEngine({ config, env, ...opened, lookUp: lookup.lookUp, tell }) }
+  if (old) {
+    if (old.directory !== directory) tell({ kind: 'log', level: 'warn', message: 'the outbox has moved: what waits in the old directory is not told', fields: { old: old.directory, new: directory } })
+    // After the write that may still use it.
+    void inTurn(() => close(old))
+  }
+  tell({ kind: 'ready' })
+}
+
+async function open(config: NotifyConfig, directory: string): Promise<Opened> {
+  const options = { dedupMs: config.dedup_window, entries: config.storage.entries, keepDeadMs: config.storage.keep_dead }
+  const lock = running?.directory === directory ? running.lock : await lockDirectory(directory, LOCK_MS)
+  let local: Outbox | undefined
+  try {
+    local = openSqliteOutbox(directory, options)
+    return { directory, lock, local, shared: config.redis && await openShared(config.redis, options, tell) }
+  } catch (error) {
+    await local?.close()
+    if (lock !== running?.lock) lock.release()
+    throw error
+  }
+}
+
+/** Its senders have ended. */
+async function close({ local, shared, lock }: Opened): Promise<void> {
+  await Promise.all([local.close(), shared?.close()])
+  if (stopped || lock !== running?.lock) lock.release()
+}
+
+/** Writes what has come in, in one step, and answers when it is durable. */
+async function write(): Promise<void> {
+  // All that lies ready is read before the disk is waited for.
+  await nextTurn()
+  const requests = waiting.splice(0, MOST_AT_ONCE)
+  if (waiting.length > 0) void inTurn(write)
+  if (!running) {
+    for (const { id } of requests) answer(id, 503, 'The outbox is not open.')
+    return
+  }
+  const { config, engine } = running
+  const now = Date.now()
+  const good: Planned[] = []
+  for (const request of requests) {
+    try {
+      const notification = readNotification(Buffer.from(request.body, 'base64'))
+      good.push({ id: request.id, incoming: planRoutes(config, notification, request.path, now), alerts: notification.alerts.length })
+    } catch (error) {
+      if (error instanceof BadPayload) answer(request.id, 400, error.message)
+      else if (error instanceof UnknownRoute) answer(request.id, 404, error.message)
+      else {
+        // A bug of ours: the others are not to suffer, and Alertmanager comes again.
+        tell({ kind: 'log', level: 'error', message: 'a notification could not be read', fields: { error: error instanceof Error ? error.stack ?? error.message : String(error) } })
+        answer(request.id, 500, 'An error inside Curlew: its log says more.')
+      }
+    }
+  }
+  await keep(engine, good)
+}
+
+/** Writes in one step; where there is no room for all, each for itself. */
+async function keep(engine: Engine, good: readonly Planned[]): Promise<void> {
+  if (good.length === 0) return
+  const incoming = good.flatMap((one) => one.incoming)
+  try {
+    const { queued: _, ...counts } = await engine.accept(incoming)
+    const queued: Record<string, number> = {}
+    for (const { channel, alerts } of incoming) queued[channel] = (queued[channel] ?? 0) + alerts.length
+    tell({ kind: 'accepted', received: good.reduce((sum, { alerts }) => sum + alerts, 0), ...counts, queued })
+    for (const { id } of good) answer(id, 200, 'ok')
+  } catch (error) {
+    if (error instanceof OutboxFull && good.length > 1) {
+      for (const one of good) await keep(engine, [one])
+      return
+    }
+    const why = error instanceof OutboxFull ? 'The outbox is full: see curlew notify dead, and the channels that do not deliver.' : `The outbox cannot be written: ${sentence(error)}.`
+    tell({ kind: 'log', level: 'error', message: 'alerts could not be kept', fields: { error: why } })
+    for (const { id } of good) answer(id, 503, why)
+  }
+}
+
+async function end(): Promise<void> {
+  if (stopped) return
+  stopped = true
+  await running?.engine.stop()
+  if (running) await close(running)
+  lines.close()
+  process.stdin.destroy()
+}
+
+function answer(id: number, status: number, text: string): void {
+  tell({ kind: 'answer', id, status, text })
+}
+
+function fail(error: unknown): void {
+  tell({ kind: 'failed', message: sentence(error) })
+  process.exitCode = 1
+  lines.close()
+}
+
+function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function tell(line: FromForwarder): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}

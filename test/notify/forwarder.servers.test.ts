@@ -1,0 +1,221 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { Registry } from 'prom-client'
+import { afterEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { createForwarder, type ForwarderDeps } from '../../src/notify/forwarder.ts'
+import { createNotifyMetrics } from '../../src/notify/metrics.ts'
+import { lockDirectory } from '../../src/notify/store/lock.ts'
+import { eventually, temporaryDirectory } from '../support/process.ts'
+import { startRedis, stopRedisServers } from '../support/redis-server.ts'
+import type { Fake } from './fakes/fake.ts'
+import { fakeWebhook, webhookEntry } from './fakes/webhook.ts'
+
+const ends: (() => unknown)[] = []
+
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end()
+  await stopRedisServers()
+})
+
+function directory(): string {
+  const made = temporaryDirectory()
+  ends.push(made.remove)
+  return made.path
+}
+
+async function fake(): Promise<Fake> {
+  const made = await fakeWebhook({ rates: [] })
+  ends.push(made.close)
+  return made
+}
+
+function started(deps: Partial<ForwarderDeps> = {}) {
+  const registry = new Registry()
+  const metrics = createNotifyMetrics(registry)
+  metrics.configured(['ops'], 1_000)
+  const failures: string[] = []
+  const logged: { level: string, message: string, fields: Readonly<Record<string, unknown>> }[] = []
+  const forwarder = createForwarder({
+    lookUp: () => undefined, metrics, onFailed: (message) => failures.push(message),
+    log: (level, message, fields) => logged.push({ level, message, fields }), ...deps,
+  })
+  ends.push(() => forwarder.stop(2_000, 2_000))
+  const value = async (name: string) => (await registry.getMetricsAsJSON()).find((metric) => metric.name === name)?.values[0]?.value
+  return { forwarder, metrics, failures, logged, value, up: () => eventually(async () => await value('curlew_notify_up') === 1, 10_000, 'the outbox') }
+}
+
+const configOf = (to: Fake, more: object = {}) => ({
+  allow_unauthenticated: true, allow_private_destinations: true,
+  channels: [{ name: 'ops', type: 'webhook', ...webhookEntry(to), timeout: '1s', limits: { rates: [{ messages: 100_000, per: '1s' }] } }],
+  routes: [{ name: 'all', channel: 'ops' }],
+  ...more,
+})
+
+const alert = (name: string, more: object = {}) => ({ status: 'firing', labels: { alertname: name, severity: 'warning' }, annotations: {}, startsAt: new Date().toISOString(), endsAt: '0001-01-01T00:00:00Z', generatorURL: '', fingerprint: name, ...more })
+const payload = (...alerts: readonly object[]) => Buffer.from(JSON.stringify({ version: '4', receiver: 'curlew', status: 'firing', groupKey: '{}', groupLabels: {}, commonLabels: {}, commonAnnotations: {}, externalURL: 'http://am', truncatedAlerts: 0, alerts }))
+const titles = (to: Fake) => to.messages.map(({ body }) => JSON.stringify(body))
+
+/** The process that a forwarder of this test process has started. */
+function workers(): number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('forwarder-worker') && Number(/PPid:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) === process.pid
+    } catch {
+      return false
+    }
+  })
+}
+
+it('answers when it is kept, delivers, and ends when it is told', async () => {
+  const to = await fake()
+  const { forwarder, up, value } = started()
+  forwarder.configure(configOf(to), directory())
+  await up()
+  expect(await forwarder.receive(undefined, payload(alert('a')))).toEqual({ status: 200, text: 'ok' })
+  expect(await forwarder.receive('all', payload(alert('b')))).toEqual({ status: 200, text: 'ok' })
+  expect(await forwarder.receive('none', payload(alert('c')))).toMatchObject({ status: 404 })
+  expect(await forwarder.receive(undefined, Buffer.from('{'))).toMatchObject({ status: 400, text: expect.stringMatching(/JSON/) })
+  expect(await forwarder.receive(undefined, payload(alert('a')))).toEqual({ status: 200, text: 'ok' })
+  await eventually(() => to.accepted() === 2)
+  await eventually(async () => await value('curlew_notify_deliveries_total') === 2)
+  expect(await value('curlew_notify_duplicates_total')).toBe(1)
+  expect(await value('curlew_notify_persisted_total')).toBe(3)
+  await forwarder.stop(2_000, 2_000)
+  expect(workers()).toEqual([])
+  expect((await forwarder.receive(undefined, payload(alert('d')))).status).toBe(503)
+})
+
+it('keeps what there is room for, whatever comes beside it', async () => {
+  const to = await fake()
+  const { forwarder, up } = started()
+  forwarder.configure(configOf(to, { storage: { entries: 100 } }), directory())
+  await up()
+  const tooMany = payload(...Array.from({ length: 101 }, (_, index) => alert(`much ${index}`)))
+  // What lies ready is written in one step.
+  const answers = await Promise.all([payload(alert('first')), tooMany, payload(alert('a')), payload(alert('b'))].map((body) => forwarder.receive(undefined, body)))
+  expect(answers.map(({ status }) => status)).toEqual([200, 503, 200, 200])
+  await eventually(() => ['first', 'a', 'b'].every((name) => titles(to).join().includes(name)))
+})
+
+it('says what its config and its directory are not good for', async () => {
+  const to = await fake()
+  const { forwarder, failures } = started()
+  forwarder.configure(configOf(to), '/dev/null/curlew')
+  await eventually(() => failures.length === 1, 5_000, 'a sentence')
+  expect(failures[0]).toMatch(/\/dev\/null\/curlew is not a directory/)
+})
+
+it('takes a new config: other channels, what waited for one that is gone is not lost', async () => {
+  const [old, other] = [await fake(), await fake()]
+  old.fail(() => ({ status: 500, body: '' }))
+  const { forwarder, up, logged } = started()
+  const place = directory()
+  forwarder.configure(configOf(old), place)
+  await up()
+  expect((await forwarder.receive(undefined, payload(alert('waiting')))).status).toBe(200)
+  await eventually(() => old.requests() > 0)
+  const { channels: [channel] } = configOf(other)
+  forwarder.configure(configOf(other, { channels: [{ ...channel, name: 'other' }, { ...channel, name: 'spare' }], routes: [{ name: 'all', channel: 'other', fallback: 'spare' }] }), place)
+  expect((await forwarder.receive(undefined, payload(alert('new')))).status).toBe(200)
+  await eventually(() => other.accepted() === 2, 8_000, 'both alerts')
+  expect(titles(other).join()).toContain('waiting')
+  const said = () => logged.map(({ message, fields }) => `${message} ${JSON.stringify(fields)}`)
+  await eventually(() => said().some((line) => /handed to the fallback.*"ops".*unknown_channel/.test(line)))
+  expect(said().filter((line) => /does not deliver.*"ops".*500/.test(line)).length).toBe(1)
+
+  old.fail(() => ({ status: 400, body: 'no' }))
+  forwarder.configure(configOf(old), place)
+  await eventually(async () => { await forwarder.receive(undefined, payload(alert(`last ${Date.now()}`))); return said().some((line) => /given up.*"ops".*rejected/.test(line)) }, 8_000, 'a word about the dead')
+})
+
+it('takes alerts while the last config still waits for an answer, and tells nothing twice', async () => {
+  const to = await fake()
+  to.fail('hang')
+  const { forwarder, up, value } = started()
+  const place = directory()
+  const slow = (name: string) => configOf(to, { channels: [{ ...configOf(to).channels[0], timeout: '3s' }], routes: [{ name, channel: 'ops' }] })
+  forwarder.configure(slow('old'), place)
+  await up()
+  expect((await forwarder.receive('old', payload(alert('a')))).status).toBe(200)
+  await eventually(() => to.requests() === 1)
+  forwarder.configure(slow('new'), place)
+  expect((await forwarder.receive(undefined, payload(alert('b')))).status).toBe(200)
+  await eventually(async () => (await forwarder.receive('new', payload(alert('c')))).status === 200, 8_000, 'the new config')
+  await eventually(() => titles(to).length === 3, 8_000, 'all of them')
+  await eventually(async () => await value('curlew_notify_deliveries_total') === 3)
+  expect(to.messages.map(({ body }) => z.object({ title: z.string() }).parse(body).title.at(-1) ?? '').toSorted((a, b) => a.localeCompare(b))).toEqual(['a', 'b', 'c'])
+})
+
+it('leaves what runs alone where the new config cannot be used, and holds the directory that a new one names', { timeout: 20_000 }, async () => {
+  const to = await fake()
+  const redis = await startRedis()
+  const [old, other] = [directory(), directory()]
+  const { forwarder, up, logged, failures } = started()
+  forwarder.configure(configOf(to), old)
+  await up()
+  forwarder.configure(configOf(to, { redis: { url: `redis://127.0.0.1:${redis.port}` } }), old)
+  const refusals = () => logged.filter(({ level, message }) => level === 'error' && message.includes('the old one stays'))
+  await eventually(() => refusals().length === 1, 8_000, 'a refusal')
+  expect(JSON.stringify(refusals())).toMatch(/append-only/)
+  expect((await forwarder.receive(undefined, payload(alert('a')))).status).toBe(200)
+  await eventually(() => to.accepted() === 1)
+
+  const holder = await lockDirectory(other, 0)
+  forwarder.configure(configOf(to), other)
+  await eventually(() => refusals().length === 2, 12_000, 'another refusal')
+  expect((await forwarder.receive(undefined, payload(alert('b')))).status).toBe(200)
+  holder.release()
+  forwarder.configure(configOf(to), other)
+  await eventually(() => lockDirectory(other, 0).then((lock) => { lock.release(); return false }, () => true), 5_000, 'the new directory held')
+  await eventually(() => lockDirectory(old, 0).then((lock) => { lock.release(); return true }, () => false), 5_000, 'the old one free')
+  expect((await forwarder.receive(undefined, payload(alert('c')))).status).toBe(200)
+  expect(failures).toEqual([])
+})
+
+describe('what is known of the probe', () => {
+  it('is asked of this Curlew, and the message goes without it when it is not to be had', { timeout: 20_000 }, async () => {
+    const to = await fake()
+    const asked: string[] = []
+    const { forwarder, up, value } = started({ lookUp: (probe, target) => { asked.push(`${probe}/${target}`) } })
+    forwarder.configure(configOf(to), directory())
+    await up()
+    await forwarder.receive(undefined, payload(alert('a', { labels: { alertname: 'a', probe: 'cache', target: 'h:1' } }), alert('b')))
+    await eventually(() => to.accepted() === 1)
+    expect(asked).toEqual(['cache/h:1'])
+    await eventually(async () => await value('curlew_notify_lookups_total') !== undefined)
+  })
+})
+
+describe('shared by replicas on Redis', () => {
+  it('has one that hangs keep nobody waiting for long: the local outbox takes and tells what comes', { timeout: 30_000 }, async () => {
+    const to = await fake()
+    const redis = await startRedis({ args: ['--appendonly', 'yes'] })
+    const { forwarder, up, value } = started()
+    forwarder.configure(configOf(to, { redis: { url: `redis://127.0.0.1:${redis.port}` } }), directory())
+    await up()
+    expect((await forwarder.receive(undefined, payload(alert('before')))).status).toBe(200)
+    await eventually(() => to.accepted() === 1)
+    redis.process.child.kill('SIGSTOP')
+    await eventually(async () => await value('curlew_notify_shared_store_up') === 0, 8_000, 'a word about Redis')
+    await eventually(async () => (await forwarder.receive(undefined, payload(alert('first')))).status === 200, 8_000, 'the local outbox')
+    // Longer than until it is looked for again, twice.
+    for (let second = 0; second < 12; second++) {
+      expect((await forwarder.receive(undefined, payload(alert(`then ${second}`)))).status).toBe(200)
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+    }
+    await eventually(() => to.accepted() === 14)
+    redis.process.child.kill('SIGCONT')
+    await eventually(async () => await value('curlew_notify_shared_store_up') === 1, 15_000, 'Redis again')
+    expect((await forwarder.receive(undefined, payload(alert('after')))).status).toBe(200)
+    await eventually(() => to.accepted() === 15)
+  })
+
+  it('refuses one that is not to be relied upon', async () => {
+    const to = await fake()
+    const redis = await startRedis()
+    const { forwarder, failures } = started()
+    forwarder.configure(configOf(to, { redis: { url: `redis://127.0.0.1:${redis.port}` } }), directory())
+    await eventually(() => failures.length === 1, 8_000, 'a sentence')
+    expect(failures[0]).toMatch(/append-only/)
+  })
+})

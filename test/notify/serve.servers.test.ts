@@ -1,0 +1,72 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, expect, it } from 'vitest'
+import { runCurlew, serveCurlew } from '../support/curlew.ts'
+import { firing, postAlerts, textOf, TOKEN } from '../support/notify.ts'
+import { createOwner } from '../support/owner.ts'
+import { eventually } from '../support/process.ts'
+import { fakeSlack, slackEntry } from './fakes/slack.ts'
+
+const owner = createOwner()
+afterEach(() => owner.end())
+
+it('asks the Curlew that owns the probe, and shows, sends again and forgets what was given up', { timeout: 30_000 }, async () => {
+  const { path, write } = owner.place()
+  const slack = await owner.opened(fakeSlack())
+  const prober = await owner.started(serveCurlew(['-c', write('owner.yaml', { probes: [{ name: 'cache', type: 'redis', target: '127.0.0.1:1', every: '200ms', timeout: '150ms' }] })], { cwd: path }))
+  const config = write('curlew.yaml', {
+    notify: { token: TOKEN, allow_private_destinations: true, curlews: [{ url: prober.url, match: ['severity="critical"'] }, { url: 'http://127.0.0.1:1', match: ['severity="info"'] }], channels: [{ name: 'ops', type: 'slack', ...slackEntry(slack) }], routes: [{ channel: 'ops' }] },
+  })
+  const curlew = await owner.started(serveCurlew(['-c', config], { cwd: path, serve: ['notify', 'serve'] }))
+  // It probes nothing itself.
+  expect(await curlew.samples(/^probe_/)).toEqual([])
+  await eventually(async () => (await postAlerts(curlew.url, firing('DependencyDown', { probe: 'cache', target: '127.0.0.1:1' }))).status === 200, 8_000, 'the webhook')
+  await eventually(() => slack.accepted() === 1)
+  expect(textOf(slack)).toContain('connect refused')
+
+  slack.fail(() => ({ status: 400, body: 'invalid_blocks' }))
+  expect((await postAlerts(curlew.url, firing('Refused'))).status).toBe(200)
+  const dead = (...args: string[]) => runCurlew(['notify', 'dead', ...args, '-c', config], { cwd: path })
+  const listed = await eventually(async () => {
+    const { stdout } = await dead()
+    return stdout.includes('1 alert given up') ? stdout : undefined
+  }, 8_000, 'a dead alert')
+  expect(listed).toMatch(/ops {2}Refused firing {2}rejected/)
+  const id = /^\s*(\d+)/.exec(listed)?.[1] ?? ''
+  expect(JSON.parse((await dead('show', id)).stdout)).toMatchObject({ id, channel: 'ops', reason: 'rejected', alert: { labels: { alertname: 'Refused' } } })
+  expect((await postAlerts(curlew.url, firing('Forgotten'))).status).toBe(200)
+  await eventually(async () => (await dead()).stdout.includes('2 alerts given up'), 8_000, 'another dead alert')
+  expect((await dead('forget')).code).toBe(2)
+  expect(await dead('forget', String(Number(id) + 1))).toMatchObject({ code: 0, stdout: '1 alert forgotten\n' })
+  slack.fail(() => undefined)
+  expect(await dead('resend', id)).toMatchObject({ code: 0, stdout: '1 alert queued again\n' })
+  await eventually(() => textOf(slack).includes('Refused'), 5_000, 'the alert')
+  expect((await dead()).stdout).toBe('0 alerts given up\n')
+  expect(textOf(slack)).not.toContain('Forgotten')
+  expect((await dead('show', '999')).code).toBe(2)
+  expect(await dead('resend', '999')).toMatchObject({ code: 1, stdout: '0 alerts queued again\n', stderr: expect.stringContaining('there is no dead alert 999') })
+  for (const secret of [TOKEN, 'xxxxxxxxxxxx', 'services/T0']) {
+    for (const text of [curlew.output(), listed, (await curlew.get('/metrics')).text, (await curlew.get('/config')).text]) expect(text).not.toContain(secret)
+  }
+
+  expect(await runCurlew(['notify', 'test', 'ops', '-c', config, '--lang', 'zh'], { cwd: path })).toMatchObject({ code: 0, stdout: 'ops: taken by the service\n' })
+  expect(textOf(slack)).toContain('测试消息')
+  slack.fail(() => ({ status: 404, body: 'no_service' }))
+  expect(await runCurlew(['notify', 'test', 'ops', '-c', config], { cwd: path })).toMatchObject({ code: 1, stdout: expect.stringContaining('not taken (gone)') })
+  expect(await runCurlew(['notify', 'test', 'nobody', '-c', config], { cwd: path })).toMatchObject({ code: 2, stderr: expect.stringContaining('expected one of ops') })
+})
+
+it('goes on probing where the section that a reload has added cannot be used, and tries again', { timeout: 30_000 }, async () => {
+  const { path, write } = owner.place()
+  const probes = [{ name: 'here', type: 'tcp', target: '127.0.0.1:1', every: '200ms', timeout: '150ms' }]
+  const config = write('curlew.yaml', { probes })
+  const curlew = await owner.started(serveCurlew(['-c', config], { cwd: path }))
+  const notify = { token: TOKEN, storage: { path: join(write('file', ''), 'below') }, channels: [{ name: 'ops', type: 'webhook', url: 'https://example.org/', secret: 'a-secret-that-is-long-enough' }], routes: [{ channel: 'ops' }] }
+  write('curlew.yaml', { probes, notify })
+  process.kill(curlew.pid, 'SIGHUP')
+  await eventually(() => curlew.output().includes('is not a directory'), 8_000, 'a sentence')
+  expect((await postAlerts(curlew.url, firing('Early'))).status).toBe(503)
+  expect((await curlew.get('/-/healthy')).status).toBe(200)
+  rmSync(join(path, 'file'))
+  await eventually(async () => (await postAlerts(curlew.url, firing('Later'))).status === 200, 15_000, 'the webhook')
+})
