@@ -24,6 +24,7 @@ const PACKAGES: readonly Package[] = [
   { name: 'bind9-dnsutils', why: 'dig, to compare with', commands: ['dig'], version: ['dig', '-v'] },
   { name: 'dnsmasq-base', why: 'the dns probe: a forwarder', commands: ['dnsmasq'], version: ['dnsmasq', '--version'] },
   { name: 'prometheus', why: 'a real scrape, and promtool for what /metrics prints', commands: ['prometheus', 'promtool'], version: ['prometheus', '--version'] },
+  { name: 'prometheus-alertmanager', why: 'the forwarder: real notifications', commands: ['prometheus-alertmanager', 'amtool'], version: ['prometheus-alertmanager', '--version'] },
   { name: 'iproute2', why: 'network namespaces, as machines of their own', commands: ['ip'], version: ['ip', '-V'] },
   { name: 'nftables', why: 'networks that lose, drop and reject', commands: ['nft'], version: ['nft', '--version'] },
   { name: 'fping', why: 'the ping probe where sockets are not allowed', commands: ['fping'], version: ['fping', '--version'] },

@@ -14,6 +14,7 @@ const SUITES = [
   { name: 'servers', budget: 120, workers: 2 },
   { name: 'faults', budget: 150, workers: 4 },
   { name: 'e2e', budget: 90, workers: 1 },
+  { name: 'chaos', budget: 45, workers: 1 },
 ] as const
 
 const report = z.object({

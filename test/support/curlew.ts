@@ -52,12 +52,12 @@ export interface Served extends Running {
   get(path: string, init?: RequestInit): Promise<{ status: number, text: string, headers: Headers }>
 }
 
-/** Starts `curlew serve` on a free port of 127.0.0.1 and waits until it is ready. */
+/** Starts `curlew serve`, or another command that serves, on a free port of 127.0.0.1 and waits until it is ready. */
 export async function serveCurlew(
   args: readonly string[],
-  { env = {}, cwd, wrap = [] }: { env?: NodeJS.ProcessEnv, cwd?: string, wrap?: readonly string[] } = {},
+  { env = {}, cwd, wrap = [], serve = ['serve'] }: { env?: NodeJS.ProcessEnv, cwd?: string, wrap?: readonly string[], serve?: readonly string[] } = {},
 ): Promise<Served> {
-  const [command = process.execPath, ...rest] = [...wrap, process.execPath, LAUNCHER, 'serve', '--web.listen-address', '127.0.0.1:0', ...args]
+  const [command = process.execPath, ...rest] = [...wrap, process.execPath, LAUNCHER, ...serve, '--web.listen-address', '127.0.0.1:0', ...args]
   const address = /"address":"(https?:\/\/[^"]+)"/
   const running = await startProcess(command, rest, {
     env: cleanEnv(env), withinMs: 15_000, ...(cwd === undefined ? {} : { cwd }),

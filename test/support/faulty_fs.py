@@ -1,6 +1,7 @@
 """A file system in memory whose faults are told by a JSON file, read anew at every operation.
 
-faulty_fs.py MOUNTPOINT FAULTS [SUBTYPE]. FAULTS maps an operation of FUSE (getattr, readdir, statfs, create, open, read, write,
+faulty_fs.py MOUNTPOINT FAULTS [SUBTYPE [cached]]. Cached, files can be mapped into memory, and what is read may not be asked
+for. FAULTS maps an operation of FUSE (getattr, readdir, statfs, create, open, read, write,
 flush, fsync, unlink, ...) or * to what happens to it:
   {"errno": "EIO"} or a number   it fails so
   {"hang": true}                 it does not return before the file says otherwise
@@ -23,6 +24,7 @@ from fusepy import FUSE, FuseOSError, Operations  # noqa: E402
 
 MOUNTPOINT, FAULTS = sys.argv[1:3]
 SUBTYPE = sys.argv[3] if len(sys.argv) > 3 else 'faulty'
+CACHED = 'cached' in sys.argv[4:]
 BORN = time.time()
 
 
@@ -63,7 +65,7 @@ class Faulty(Operations):
         return dict(common, st_mode=stat.S_IFREG | 0o644, st_nlink=1, st_size=len(self.files[path]))
 
     def readdir(self, path, fh):
-        return ['.', '..'] + [name[1:] for name in {*self.files, *self.directories} if name != '/' and os.path.dirname(name) == path]
+        return ['.', '..'] + [os.path.basename(name) for name in {*self.files, *self.directories} if name != '/' and os.path.dirname(name) == path]
 
     def statfs(self, path):
         answer = dict(f_bsize=4096, f_frsize=4096, f_blocks=25600, f_bfree=12800, f_bavail=10240, f_files=1000, f_ffree=900, f_namemax=255)
@@ -82,11 +84,13 @@ class Faulty(Operations):
 
     def write(self, path, data, offset, fh):
         data = data[:self.fault('write', path).get('most', len(data))]
+        self.truncate(path, max(len(self.files[path]), offset))
         self.files[path][offset:offset + len(data)] = data
         return len(data)
 
     def truncate(self, path, length, fh=None):
         del self.files[path][length:]
+        self.files[path].extend(bytes(length - len(self.files[path])))
 
     def fsync(self, path, datasync, fh):
         return 0
@@ -98,5 +102,5 @@ class Faulty(Operations):
         self.files.pop(path)
 
 
-FUSE(Faulty(), MOUNTPOINT, foreground=True, nothreads=False, attr_timeout=0, entry_timeout=0, direct_io=True,
+FUSE(Faulty(), MOUNTPOINT, foreground=True, nothreads=False, attr_timeout=0, entry_timeout=0, direct_io=not CACHED,
      fsname='faulty', subtype=SUBTYPE, allow_other=True)

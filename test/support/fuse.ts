@@ -26,8 +26,8 @@ export interface FaultyMount {
   stop(): Promise<void>
 }
 
-/** Mounts a file system of FUSE whose faults are scripted; it has a file `known` and a directory `sub`. Needs root. */
-export async function mountFaulty({ subtype = 'faulty' }: { readonly subtype?: string } = {}): Promise<FaultyMount> {
+/** Mounts a file system of FUSE whose faults are scripted; it has a file `known` and a directory `sub`. `cached` ones can hold a database. Needs root. */
+export async function mountFaulty({ subtype = 'faulty', cached = false }: { readonly subtype?: string, readonly cached?: boolean } = {}): Promise<FaultyMount> {
   const directory = temporaryDirectory()
   const path = join(directory.path, 'mnt')
   const faults = join(directory.path, 'faults.json')
@@ -38,7 +38,7 @@ export async function mountFaulty({ subtype = 'faulty' }: { readonly subtype?: s
   }
   suffer()
   mkdirSync(path)
-  const server = await startProcess('/usr/bin/python3', [PROGRAM, path, faults, subtype], { ready: () => mountPoints().includes(path) })
+  const server = await startProcess('/usr/bin/python3', [PROGRAM, path, faults, subtype, ...cached ? ['cached'] : []], { ready: () => mountPoints().includes(path) })
   return {
     path, server, suffer,
     async stop() {

@@ -19,6 +19,8 @@ export interface Settings {
   /** In a directory of another server, to find its data. */
   readonly dir?: string
   readonly args?: readonly string[]
+  /** Of a server that has ended; a free one unless given. */
+  readonly port?: number
   /** Lines of its config file. */
   readonly config?: readonly string[]
   /** What the test's own connection logs in with. */
@@ -33,8 +35,19 @@ export interface Settings {
 const started = new Set<RedisServer>()
 
 /** A redis-server on 127.0.0.1 that persists nothing unless told to, ready to take connections. */
-export async function startRedis({ dir = temporaryDirectory().path, args = [], config: lines = [], adminPassword, tls, sentinel = false, cluster = false }: Settings = {}): Promise<RedisServer> {
-  const port = await freePort()
+export async function startRedis(settings: Settings = {}): Promise<RedisServer> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(settings)
+    } catch (error) {
+      // Whoever asked for a free port at the same moment may have been given the same one.
+      if (attempt === 3 || settings.port !== undefined || !String(error).includes('Address already in use')) throw error
+    }
+  }
+}
+
+async function start({ dir = temporaryDirectory().path, port: givenPort, args = [], config: lines = [], adminPassword, tls, sentinel = false, cluster = false }: Settings): Promise<RedisServer> {
+  const port = givenPort ?? await freePort()
   const config = join(dir, `${port}.conf`)
   writeFileSync(config, lines.map((line) => `${line}\n`).join(''))
   const ports = tls
@@ -45,7 +58,8 @@ export async function startRedis({ dir = temporaryDirectory().path, args = [], c
   if (cluster) own.push('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()), '--cluster-config-file', `${port}.nodes`)
   // Its title would overwrite its environment, by whose mark the end of a run finds what is left of it.
   const process = await startProcess('redis-server', [config, ...ports, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', '--set-proc-title', 'no', ...own, ...args], {
-    ready: () => listens(port),
+    // It says so once the port is its own: another server may listen there.
+    ready: (output) => output.includes('Running mode=') && listens(port),
   })
   const admin = new Redis({
     host: '127.0.0.1', port, lazyConnect: true, enableReadyCheck: false, protocol: 2, retryStrategy: null,
