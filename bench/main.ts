@@ -5,12 +5,14 @@ import { installCurlew } from './curlew.ts'
 import { latencyErrors } from './latency.ts'
 import { memory, startTimes } from './memory.ts'
 import { insideNamespace } from './namespace.ts'
+import { intake } from './notify.ts'
+import { notifyDelays } from './notify-delay.ts'
 import { readOptions, USAGE, type Options } from './options.ts'
-import { BLACKBOX, missing, SMOKEPING } from './peers.ts'
-import { COST_TITLE, costLine, latencyLine, memoryLine, scrapeLine, startLine, type Line } from './report.ts'
+import { ALERTMANAGER, BLACKBOX, missing, SMOKEPING } from './peers.ts'
+import { COST_TITLE, costLine, delayLine, intakeLine, latencyLine, memoryLine, scrapeLine, startLine, type Line } from './report.ts'
 import { scrapeCost } from './scrape.ts'
 
-const PARTS = [...new Set(CASES.map(({ part }) => part)), 'latency', 'scrape', 'memory', 'start']
+const PARTS = [...new Set(CASES.map(({ part }) => part)), 'latency', 'scrape', 'memory', 'start', 'notify']
 
 try {
   const options = readOptions(process.argv.slice(2), PARTS)
@@ -38,5 +40,11 @@ async function bench(options: Options): Promise<number> {
   if (wanted('scrape')) print(scrapeLine(await scrapeCost(launcher, options)))
   if (wanted('memory')) print(memoryLine(await memory(launcher)))
   if (wanted('start')) print(startLine(await startTimes(launcher, options)))
+  if (wanted('notify')) {
+    print(intakeLine(await intake(launcher, options)))
+    const lacksPeer = missing(ALERTMANAGER)
+    if (lacksPeer !== undefined) process.stderr.write(`curlew bench: ${lacksPeer}\n`)
+    for (const delay of await notifyDelays(launcher, lacksPeer === undefined, options)) print(delayLine(delay))
+  }
   return 0
 }

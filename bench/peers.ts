@@ -8,10 +8,11 @@ import { answerOf } from './targets.ts'
 
 export const BLACKBOX = { name: 'blackbox_exporter', command: 'prometheus-blackbox-exporter' } as const
 export const SMOKEPING = { name: 'smokeping_prober', command: 'prometheus-smokeping-prober' } as const
+export const ALERTMANAGER = { name: 'Alertmanager', command: 'prometheus-alertmanager' } as const
 export type PeerName = typeof BLACKBOX | typeof SMOKEPING
 
 /** What is missing of a peer, as a sentence that says how to have it; undefined when it is there. */
-export function missing({ name, command }: PeerName): string | undefined {
+export function missing({ name, command }: PeerName | typeof ALERTMANAGER): string | undefined {
   const found = (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK)

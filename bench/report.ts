@@ -1,6 +1,8 @@
 import type { Cost, Measured } from './compare.ts'
 import type { LatencyError } from './latency.ts'
 import type { Memory } from './memory.ts'
+import type { Intake } from './notify.ts'
+import type { Delay } from './notify-delay.ts'
 import type { ScrapeCost } from './scrape.ts'
 import { median, quantile, rounded } from './stats.ts'
 
@@ -75,6 +77,30 @@ export function startLine(times: readonly number[]): Line {
   return {
     text: `from the start to the first /metrics: ${middle} ms (${rounded(Math.min(...times))} to ${rounded(Math.max(...times))}; aim ≤250)`,
     json: { type: 'start', first_metrics_ms: middle, range_ms: [rounded(Math.min(...times)), rounded(Math.max(...times))], aim: 250 },
+  }
+}
+
+export function intakeLine({ clients, alerts, bytes, perSecond, deliveredPerSecond, micros: cpu, ms, refused, syncMs }: Intake): Line {
+  const [rate, delivered, cost, sync] = [rounded(median(perSecond)), rounded(median(deliveredPerSecond)), rounded(median(cpu)), rounded(median(syncMs))]
+  const [p50, p99, max] = quantiles(ms)
+  return {
+    text: [
+      `notifications of ${alerts} alerts (${rounded(bytes / 1e3, 2)} KB) from ${clients} clients: ${rate} a second kept (${rounded(Math.min(...perSecond))} to ${rounded(Math.max(...perSecond))}), ${rounded(rate * alerts)} alerts a second`,
+      `  answered in p50 ${p50} ms, p99 ${p99} ms, worst ${max} ms; ${refused} told to come again; one synced write of 4 KB takes ${sync} ms on this disk`,
+      `  ${delivered} a second delivered; ${cost} µs of CPU from request to chat (${rounded(Math.min(...cpu))} to ${rounded(Math.max(...cpu))})`,
+    ].join('\n'),
+    json: {
+      type: 'notify_intake', clients, alerts_each: alerts, bytes, per_second: rate, per_second_range: [rounded(Math.min(...perSecond)), rounded(Math.max(...perSecond))], alerts_per_second: rounded(rate * alerts),
+      p50_ms: p50, p99_ms: p99, max_ms: max, refused, sync_ms: sync, delivered_per_second: delivered, cpu_us: cost, cpu_us_range: [rounded(Math.min(...cpu)), rounded(Math.max(...cpu))],
+    },
+  }
+}
+
+export function delayLine({ way, ms }: Delay): Line {
+  const [p50, p99, max] = quantiles(ms)
+  return {
+    text: `${way}: p50 ${p50} ms, p99 ${p99} ms, worst ${max} ms (${ms.length} alerts)`,
+    json: { type: 'notify_delay', way, p50_ms: p50, p99_ms: p99, max_ms: max, alerts: ms.length },
   }
 }
 

@@ -23,6 +23,7 @@ const SERVERS: Readonly<Record<string, () => void>> = {
   tls: () => listen(createTlsServer({ cert: readFileSync(first), key: readFileSync(second) }, leave).on('tlsClientError', () => {})),
   dns: answerNames,
   delay: delayAnswers,
+  chat: () => listen(createHttpServer((request, response) => request.resume().on('end', () => response.end('ok')))),
 }
 SERVERS[kind]?.()
 

@@ -28,7 +28,7 @@ export interface TargetServer {
 }
 
 /** Starts one of `target-server.ts`, on every address of this network. */
-export async function startTarget(kind: 'tcp' | 'http' | 'tls' | 'dns' | 'delay', ...args: readonly string[]): Promise<TargetServer> {
+export async function startTarget(kind: 'tcp' | 'http' | 'tls' | 'dns' | 'delay' | 'chat', ...args: readonly string[]): Promise<TargetServer> {
   const child = fork(join(import.meta.dirname, 'target-server.ts'), [kind, ...args], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   const first = await nextMessage(child)
   if (!('port' in first)) throw new Error(`the ${kind} server did not say its port`)

@@ -7,7 +7,7 @@ import { rolldown, type OutputChunk } from 'rolldown'
  * dist/<name>.js for each; names must differ. Every file lies flat in dist/, so that code which starts a child as './x.ts' in a
  * checkout finds './x.js' beside itself here, whatever chunk it ends up in.
  */
-const ENTRIES = ['src/cli.ts', 'src/exporter/bcrypt-worker.ts', 'src/probes/lib/disk-worker.ts', 'src/probes/lib/cert-pkcs12-worker.ts']
+const ENTRIES = ['src/cli.ts', 'src/exporter/bcrypt-worker.ts', 'src/notify/forwarder-worker.ts', 'src/probes/lib/disk-worker.ts', 'src/probes/lib/cert-pkcs12-worker.ts']
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')

@@ -3,7 +3,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { jsonSchema } from '../src/config/schema.ts'
 import { metricsPage } from '../src/exporter/metrics-page.ts'
+import { channelTypes } from '../src/notify/channels/index.ts'
+import { NOTIFY } from '../src/notify/metrics.ts'
+import { notifySchema } from '../src/notify/options.ts'
 import { probeTypes } from '../src/probes/index.ts'
+import { notifyPage } from './reference-notify.ts'
 import { configPage, probesPage } from './reference.ts'
 
 interface Artefact {
@@ -12,10 +16,11 @@ interface Artefact {
 }
 
 const ARTEFACTS: readonly Artefact[] = [
-  { path: 'docs/reference/curlew.schema.json', render: () => `${JSON.stringify(jsonSchema(probeTypes), null, 2)}\n` },
+  { path: 'docs/reference/curlew.schema.json', render: () => `${JSON.stringify(jsonSchema(probeTypes, notifySchema), null, 2)}\n` },
   { path: 'docs/reference/configuration.md', render: configPage },
   { path: 'docs/reference/probes.md', render: () => probesPage(probeTypes) },
-  { path: 'docs/reference/metrics.md', render: () => metricsPage(probeTypes) },
+  { path: 'docs/reference/notify.md', render: () => notifyPage(channelTypes) },
+  { path: 'docs/reference/metrics.md', render: () => metricsPage(probeTypes, Object.values(NOTIFY)) },
 ]
 
 const root = new URL('../', import.meta.url)

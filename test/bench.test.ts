@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { costLine } from '../bench/report.ts'
+import { alertOf, notificationOf } from '../bench/notifications.ts'
+import { costLine, delayLine, intakeLine } from '../bench/report.ts'
 import { readOptions } from '../bench/options.ts'
 import { median, quantile, rounded } from '../bench/stats.ts'
+import { readNotification } from '../src/notify/payload.ts'
 
 const PARTS = ['tcp', 'dns', 'memory']
 const measured = (name: string, micros: readonly number[], lost = 0) => ({ name, micros, probes: 1_000, lost })
@@ -40,6 +42,31 @@ describe('the benchmark', () => {
   it('has nothing to compare with where there is no peer', () => {
     const curlew = measured('curlew', [50])
     expect(costLine({ name: 'mount', aim: undefined, curlew, scraped: curlew, peer: undefined, bare: undefined }).json).toMatchObject({ peer: null, peer_us: null, ratio: null })
+  })
+
+  it('tells what the webhook keeps and delivers', () => {
+    const { text, json } = intakeLine({ clients: 16, alerts: 10, bytes: 8_300, perSecond: [500, 600, 700], deliveredPerSecond: [100, 110, 90], micros: [9_000, 9_500, 8_000], ms: [10, 20, 30], refused: 0, syncMs: [0.2, 0.3, 0.25] })
+    expect(text.split('\n')).toEqual([
+      'notifications of 10 alerts (8.3 KB) from 16 clients: 600 a second kept (500 to 700), 6000 alerts a second',
+      '  answered in p50 20 ms, p99 30 ms, worst 30 ms; 0 told to come again; one synced write of 4 KB takes 0.25 ms on this disk',
+      '  100 a second delivered; 9000 µs of CPU from request to chat (8000 to 9500)',
+    ])
+    expect(json).toMatchObject({ type: 'notify_intake', per_second: 600, alerts_per_second: 6_000, p50_ms: 20, p99_ms: 30, delivered_per_second: 100, cpu_us: 9_000, sync_ms: 0.25 })
+  })
+
+  it('tells how long an alert takes to the chat', () => {
+    const { text, json } = delayLine({ way: 'webhook to chat', ms: [5, 4, 9] })
+    expect(text).toBe('webhook to chat: p50 5 ms, p99 9 ms, worst 9 ms (3 alerts)')
+    expect(json).toMatchObject({ type: 'notify_delay', way: 'webhook to chat', p50_ms: 5, p99_ms: 9, alerts: 3 })
+  })
+
+  it('posts what Alertmanager would, of its size, and no alert twice', () => {
+    const body = Buffer.from(notificationOf(Array.from({ length: 10 }, (_, serial) => alertOf(serial, { mark: 'm' }))))
+    expect(body.length).toBeGreaterThan(7_500)
+    expect(body.length).toBeLessThan(9_000)
+    const { alerts } = readNotification(body)
+    expect(new Set(alerts.map(({ fingerprint }) => fingerprint)).size).toBe(10)
+    expect(alerts[3]).toMatchObject({ status: 'firing', labels: { severity: 'critical', mark: 'm' } })
   })
 
   it('counts as statistics do', () => {

@@ -26,6 +26,11 @@ describe('the Dockerfile', () => {
     expect(last('USER')).toMatch(/^[1-9]\d{3,}:[1-9]\d{3,}$/)
   })
 
+  it('keeps the outbox where its user may write', () => {
+    const [, directory = '?'] = /\bSTATE_DIRECTORY=(\S+)/.exec(last('ENV')) ?? []
+    expect(instructions.some(({ keyword, rest }) => keyword === 'COPY' && rest.includes(`--chown=${last('USER')} `) && rest.endsWith(` ${directory}`))).toBe(true)
+  })
+
   it('needs no shell to run or to be checked', () => {
     const command = (text: string): unknown => JSON.parse(text)
     expect(command(last('ENTRYPOINT'))).toEqual(['/usr/local/bin/node', '/app/bin/curlew.js'])

@@ -8,24 +8,30 @@ import { jsonSchema } from '../src/config/schema.ts'
 import { VERSION } from '../src/core/version.ts'
 import { MOST_PHASES } from '../src/core/history.ts'
 import { familiesOf } from '../src/exporter/families.ts'
+import { notifySchema } from '../src/notify/options.ts'
 import { probeTypes } from '../src/probes/index.ts'
 
 const root = join(import.meta.dirname, '..')
 const example = join(root, 'curlew.example.yaml')
 
-it('curlew.example.yaml is valid, and shows every probe type', () => {
-  const loaded = loadConfig(example, { types: probeTypes, env: { REDIS_PASSWORD: 'example-password', MYSQL_PASSWORD: 'another-password', BACKUP_TOKEN: 'example-token' } })
+const ENVIRONMENT = {
+  REDIS_PASSWORD: 'example-password', MYSQL_PASSWORD: 'another-password', BACKUP_TOKEN: 'example-token',
+  WEBHOOK_TOKEN: 'example-webhook-token', DINGTALK_TOKEN: 'example-robot', DINGTALK_SECRET: 'SECexample', WECOM_KEY: 'example-key', SLACK_URL: 'https://hooks.slack.com/services/T0/B0/example',
+}
+
+it('curlew.example.yaml is valid, and shows every probe type', async () => {
+  const loaded = await loadConfig(example, { types: probeTypes, env: ENVIRONMENT })
   expect(loaded.diagnostics).toEqual([])
   const shown = new Set(loaded.config!.jobs.map((job) => job.type))
   expect(probeTypes.map(({ type }) => type).filter((type) => !shown.has(type))).toEqual([])
-  expect(loaded.config!.shown).not.toContain('example-password')
+  for (const secret of Object.values(ENVIRONMENT)) expect(loaded.config!.shown).not.toContain(secret)
 })
 
 describe('the JSON Schema', () => {
   // safe: it is a JSON Schema that zod itself has written
-  const schema = z.fromJSONSchema(jsonSchema(probeTypes) as Parameters<typeof z.fromJSONSchema>[0])
+  const schema = z.fromJSONSchema(jsonSchema(probeTypes, notifySchema) as Parameters<typeof z.fromJSONSchema>[0])
   const accepts = (text: string) => schema.safeParse(parse(text)).success
-  const documented = [...readFileSync(join(root, 'docs/reference/probes.md'), 'utf8').matchAll(/```yaml\n([^]*?)```/g)].map(([, text]) => text!)
+  const documented = ['probes', 'notify'].flatMap((page) => Array.from(readFileSync(join(root, `docs/reference/${page}.md`), 'utf8').matchAll(/```yaml\n((?:probes|notify):[^]*?)```/g), ([, text]) => text!))
 
   it('accepts curlew.example.yaml', () => {
     expect(schema.safeParse(parse(readFileSync(example, 'utf8'))).error).toBeUndefined()
@@ -35,16 +41,17 @@ describe('the JSON Schema', () => {
     ...documented,
     'probes: [{ name: a, type: redis, target: x, every: "${EVERY}", timeout: "${T}s", failure_threshold: "${F}", histogram: "${H}", mode: "${M}" }]',
     'limits: { series: "${S}" }\nprobes: []',
+    'notify: { channels: [{ name: "${N}", type: slack, timeout: "${T}" }], routes: [{ channel: a, lang: "${L}" }], external_url: "${U}" }',
   ])('accepts %j', (text) => { expect(accepts(text)).toBe(true) })
 
   it.each([
     'probes: [{ name: a, type: redis, target: x, colour: red }]', 'probes: [{ name: a, type: nope, target: x }]', 'probes: [{ type: redis, target: x }]',
     'probes: [{ name: a, type: redis, target: x, every: never }]', 'probes: [{ name: a, type: redis, target: x, histogram: maybe }]', 'limits: { series: few }\nprobes: []',
-    'probe: []', 'labels: { a-b: c }\nprobes: []', 'probes: [{ name: a, type: redis, target: x, failure_threshold: 0 }]',
+    'probe: []', 'notify: {}', 'notify: { channels: [{ name: a, type: nope }], routes: [{ channel: a }] }', 'notify: { channels: [{ name: a, type: slack, colour: red }], routes: [{ channel: a }] }', 'labels: { a-b: c }\nprobes: []', 'probes: [{ name: a, type: redis, target: x, failure_threshold: 0 }]',
   ])('refuses %j', (text) => { expect(accepts(text)).toBe(false) })
 
   it('has RE2\'s patterns checked by nobody who knows only JavaScript\'s', () => {
-    expect(JSON.stringify(jsonSchema(probeTypes))).not.toContain('"format":"regex"')
+    expect(JSON.stringify(jsonSchema(probeTypes, notifySchema))).not.toContain('"format":"regex"')
   })
 })
 

@@ -1,12 +1,13 @@
 import { hashSync } from 'bcryptjs'
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { freePort, startProcess, temporaryDirectory } from './support/process.ts'
+import { eventually, freePort, startProcess, temporaryDirectory } from './support/process.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const home = temporaryDirectory()
@@ -104,6 +105,38 @@ describe('the packed package', () => {
       expect((await get('another')).status).toBe(401)
     } finally {
       await server.stop()
+    }
+  })
+
+  it('takes an alert and delivers it, in a process of its own', async () => {
+    const port = await freePort()
+    const told: string[] = []
+    const chat = createHttpServer((request, response) => {
+      request.on('data', (chunk: Buffer) => { told.push(chunk.toString()) }).on('end', () => response.end('ok'))
+    })
+    await new Promise<void>((resolve) => chat.listen(0, '127.0.0.1', resolve))
+    const { port: chatPort } = chat.address() as AddressInfo // safe: it listens on TCP
+    const config = join(home.path, 'notify.yaml')
+    writeFileSync(config, `notify:
+  token: a-token-for-tests
+  allow_private_destinations: true
+  channels: [{ name: ops, type: slack, url: 'http://127.0.0.1:${chatPort}/services/T0/B0/x' }]
+  routes: [{ channel: ops }]
+`)
+    const url = `http://127.0.0.1:${port}`
+    const server = await startProcess(curlew, ['notify', 'serve', '-c', config, '--web.listen-address', `127.0.0.1:${port}`], {
+      env: { ...env, STATE_DIRECTORY: join(home.path, 'state') }, ready: () => fetch(`${url}/metrics`).then(async (answer) => (await answer.text()).includes('\ncurlew_notify_up 1'), () => false),
+    })
+    try {
+      const body = JSON.stringify({ version: '4', receiver: 'curlew', groupKey: '{}', alerts: [{ status: 'firing', labels: { alertname: 'FromThePackage' }, annotations: {}, startsAt: new Date().toISOString() }] })
+      const answer = await fetch(`${url}/webhook/alertmanager`, { method: 'POST', headers: { authorization: 'Bearer a-token-for-tests' }, body, signal: AbortSignal.timeout(5_000) })
+      expect(answer.status).toBe(200)
+      await eventually(() => told.some((message) => message.includes('FromThePackage')), 5_000, 'the message')
+      // Where the image keeps it: the state directory of the service.
+      expect(readdirSync(join(home.path, 'state'))).toEqual(expect.arrayContaining(['owner.db']))
+    } finally {
+      await server.stop()
+      await new Promise((resolve) => chat.close(resolve))
     }
   })
 })

@@ -153,6 +153,8 @@ describe('states in which Redis runs but does not serve', () => {
 
   it('MISCONF', async () => {
     const server = await startRedis({ args: ['--save', '3600 1', '--stop-writes-on-bgsave-error', 'yes'] })
+    // It has looked for a dump to load by the time that it answers.
+    await server.admin.ping()
     // The dump cannot be renamed to a directory, which stops root too.
     mkdirSync(join(server.dir, 'dump.rdb'))
     await server.admin.set('one', 'two')

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { byteSize, pattern, secret } from '../../core/fields.ts'
 import { taint } from '../../core/secrets.ts'
 import { dialFields } from './dial.ts'
-import { parseNoProxy, parseProxy } from './http-proxy-rules.ts'
+import { proxyFields, proxyIssues } from './proxy-options.ts'
 import { httpTarget } from './http-target.ts'
 import { checkTls, tlsFields } from './tls.ts'
 
@@ -32,13 +32,8 @@ export const httpOptions = z.strictObject({
   target: httpTarget(),
   ...dialFields,
   ...tlsFields,
-  proxy_url: secret().refine((value) => parseProxy(value.reveal()) !== undefined, 'expected http(s)://[user:password@]host[:port]')
-    .describe('HTTP proxy to go through; it resolves the name of the target, so that ip_protocol counts for addresses: each only').optional(),
-  no_proxy: z.string().superRefine((text, context) => {
-    const [place] = parseNoProxy(text).bad
-    if (place !== undefined) context.addIssue(`expected hosts, .domains, addresses, networks or * with commas between them; number ${place} is none`)
-  }).describe('what is asked without proxy_url: `name` and what is below it, `.name` (only what is below), addresses, networks (10.0.0.0/8) and `*`, with commas between them').optional(),
-  proxy_from_environment: z.boolean().default(false).describe('take proxies from http_proxy, https_proxy and no_proxy, in lower or upper case; never for localhost'),
+  ...proxyFields,
+  proxy_url: proxyFields.proxy_url.describe('HTTP proxy to go through; it resolves the name of the target, so that ip_protocol counts for addresses: each only'),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']).default('GET').describe('method of the request'),
   host_header: z.string().regex(/^[A-Za-z0-9._:[\]-]+$/, 'expected host or host:port').describe('Host to ask for instead of that of the target; TLS asks for it and verifies it too').optional(),
   headers: z.record(headerName().refine((name) => !CREDENTIALS.has(name.toLowerCase()), 'expected under secret_headers'), z.string().regex(HEADER_VALUE, headerValue))
@@ -70,8 +65,7 @@ export const httpOptions = z.strictObject({
   checkTls(options, context)
   const issue = (path: string, message: string) => { context.addIssue({ code: 'custom', path: [path], message, input: undefined }) }
   if (options.basic_auth && options.bearer_token) issue('bearer_token', 'expected either basic_auth or bearer_token')
-  if (options.proxy_url && options.proxy_from_environment) issue('proxy_from_environment', 'expected either proxy_url or proxy_from_environment')
-  if (options.no_proxy !== undefined && !options.proxy_url) issue('no_proxy', 'expected proxy_url beside it')
+  for (const { key, message } of proxyIssues(options)) issue(key, message)
   if (options.proxy_url || options.proxy_from_environment) {
     if (options.addresses === 'all') issue('addresses', 'expected each, first or any: which addresses a name has is the proxy\'s business')
     if (Object.keys(options.secret_headers).some((name) => name.toLowerCase() === 'proxy-authorization')) issue('secret_headers', 'expected no Proxy-Authorization beside a proxy, whose user name and password stand in its URL')
