@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { severityRank, type Alert } from './alert.ts'
 import { bindChannel, type BoundChannel } from './bind.ts'
 import type { Findings } from './findings.ts'
+import { handOver } from './hand-over.ts'
 import { noticeFor } from './notice-for.ts'
 import type { Block, Notice } from './notice.ts'
 import type { NotifyConfig } from './options.ts'
-import { NotSynced, OutboxFull, type Accepted, type Entry, type Incoming, type Outbox } from './outbox.ts'
+import { NotSynced, OutboxFull, type Accepted, type Entry, type Incoming, type LocalOutbox, type Outbox, type SharedOutbox } from './outbox.ts'
 import type { FromForwarder } from './protocol.ts'
 import { routeName } from './routing.ts'
 import { createSender, type Composed, type Sender } from './sender.ts'
@@ -24,8 +25,8 @@ export interface EngineDeps {
   /** Where `proxy_from_environment` looks. */
   readonly env: NodeJS.ProcessEnv
   /** Where everything is kept; with a shared one it holds what the shared one could not take. */
-  readonly local: Outbox
-  readonly shared: Outbox | undefined
+  readonly local: LocalOutbox
+  readonly shared: SharedOutbox | undefined
   /** What is known of the probe of an alert; undefined when there is nothing, or not in time. */
   lookUp(alert: Alert): Promise<Findings | undefined>
   tell(line: FromForwarder): void
@@ -47,6 +48,7 @@ export function createEngine({ config, env, local, shared, lookUp, tell }: Engin
   const senders = new Map<string, Sender[]>()
   const saidAt = new Map<string, number>()
   for (const channel of channels.values()) senders.set(channel.name, outboxes.map((outbox) => start(outbox, channel)))
+  const keepOrder = shared && handOver(local, shared)
   const beats = [every(DEPTHS_MS, tellDepths), every(SWEEP_MS, sweep)]
 
   function start(outbox: Outbox, channel: BoundChannel): Sender {
@@ -62,8 +64,8 @@ export function createEngine({ config, env, local, shared, lookUp, tell }: Engin
       compose: (entries, how) => composeFor(channel, entries, how),
       send: post,
       on(event) {
-        if (event.kind === 'trouble') return complain(channel.name, 'the outbox cannot be worked on', text(event.error))
-        if (event.kind === 'bug') return complain(channel.name, BUG, stackOf(event.error))
+        if (event.kind === 'trouble') return complain('the outbox cannot be worked on', text(event.error), { channel: channel.name })
+        if (event.kind === 'bug') return complain(BUG, stackOf(event.error), { channel: channel.name })
         tell({ kind: 'channel', channel: channel.name, event })
         if (event.kind === 'handed_on') for (const other of senders.values()) for (const sender of other) sender.wake()
       },
@@ -71,12 +73,12 @@ export function createEngine({ config, env, local, shared, lookUp, tell }: Engin
   }
 
   /** An outbox that is away is tried each second, and each channel would say so. */
-  function complain(channel: string, message: string, error: string): void {
+  function complain(message: string, error: string, fields: { readonly channel?: string } = {}): void {
     const now = performance.now()
     if (now - (saidAt.get(error) ?? -Infinity) < COMPLAIN_MS) return
     if (saidAt.size > 20) saidAt.clear()
     saidAt.set(error, now)
-    tell({ kind: 'log', level: 'error', message, fields: { channel, error } })
+    tell({ kind: 'log', level: 'error', message, fields: { ...fields, error } })
   }
 
   async function composeFor(channel: BoundChannel, entries: readonly Entry[], { digest, more }: { readonly digest: boolean, readonly more: number }): Promise<Composed> {
@@ -86,7 +88,7 @@ export function createEngine({ config, env, local, shared, lookUp, tell }: Engin
       return { parts: split(notice, channel.fits, lang).map(channel.render) }
     } catch (error) {
       // A bug of ours in the texts must not keep alerts from being told.
-      complain(channel.name, BUG, stackOf(error))
+      complain(BUG, stackOf(error), { channel: channel.name })
       return { parts: split(bareNotice(entries), channel.fits, lang).map(channel.render) }
     }
   }
@@ -104,7 +106,7 @@ export function createEngine({ config, env, local, shared, lookUp, tell }: Engin
       try {
         await work()
       } catch (error) {
-        tell({ kind: 'log', level: 'warn', message: 'the outbox cannot be looked at', fields: { error: text(error) } })
+        complain('the outbox cannot be looked at', text(error))
       }
       await sleep(ms, undefined, { signal: stopping.signal }).catch(() => {}) // aborted: the loop ends
     }
@@ -116,6 +118,7 @@ export function createEngine({ config, env, local, shared, lookUp, tell }: Engin
       tell({ kind: 'depths', depths, local: outbox === local })
       for (const { channel, waiting } of depths) if (waiting > 0 && !channels.has(channel)) await buryUnknown(outbox, channel)
     }
+    await keepOrder?.()
   }
 
   /** What waits for a channel that a reload has taken away. */

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { createEngine, type Engine } from './engine.ts'
 import { createLookup } from './lookup.ts'
 import { notifySchema, type NotifyConfig } from './options.ts'
-import { OutboxFull, type Incoming, type Outbox } from './outbox.ts'
+import { OutboxFull, type Incoming, type LocalOutbox, type SharedOutbox } from './outbox.ts'
 import { BadPayload, readNotification } from './payload.ts'
 import type { FromForwarder, ToForwarder } from './protocol.ts'
 import { planRoutes, UnknownRoute } from './routing.ts'
@@ -16,6 +16,8 @@ import { openSqliteOutbox } from './store/sqlite.ts'
 
 /** How long an earlier owner may take to end. */
 const LOCK_MS = 5_000
+/** How long an end waits for a shared outbox that is away: its beginning may wait there. */
+const HOLD_ENDS_MS = 300_000
 /** For what is being sent when our parent has gone. */
 const LAST_WORDS_MS = 500
 /** Requests that are written in one step: a disk takes as long for one as for many. */
@@ -38,8 +40,8 @@ interface Planned {
 interface Opened {
   readonly directory: string
   readonly lock: DirectoryLock
-  readonly local: Outbox
-  readonly shared: Outbox | undefined
+  readonly local: LocalOutbox
+  readonly shared: SharedOutbox | undefined
 }
 
 interface Running extends Opened {
@@ -117,9 +119,9 @@ async function configure(raw: unknown, directory: string, env: NodeJS.ProcessEnv
 async function open(config: NotifyConfig, directory: string): Promise<Opened> {
   const options = { dedupMs: config.dedup_window, entries: config.storage.entries, keepDeadMs: config.storage.keep_dead }
   const lock = running?.directory === directory ? running.lock : await lockDirectory(directory, LOCK_MS)
-  let local: Outbox | undefined
+  let local: LocalOutbox | undefined
   try {
-    local = openSqliteOutbox(directory, options)
+    local = openSqliteOutbox(directory, options, config.redis ? HOLD_ENDS_MS : 0)
     return { directory, lock, local, shared: config.redis && await openShared(config.redis, options, tell) }
   } catch (error) {
     await local?.close()

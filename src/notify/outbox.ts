@@ -108,6 +108,23 @@ export interface OutboxOptions {
   readonly keepDeadMs: number
 }
 
+/** What one replica keeps while the outbox that it shares is away. */
+export interface LocalOutbox extends Outbox {
+  /**
+   * Ends (resolved) that are kept back: their beginning was not told from here and may wait in the shared outbox. Those
+   * of one route and one context, for all its channels.
+   */
+  heldEnds(): Promise<readonly Entry[]>
+  /** Forgets entries that are outside of any message: another outbox has them. */
+  drop(ids: readonly number[]): Promise<void>
+}
+
+/** What replicas share. */
+export interface SharedOutbox extends Outbox {
+  /** For so many ms nobody composes for a channel from here: what this replica keeps for it by itself is older. 0 takes it back. */
+  letFirst(channel: string, replica: string, ms: number): Promise<void>
+}
+
 /**
  * What must survive: alerts that wait, messages that are being sent, what was told last, rates. Every call is atomic, and
  * durable when it resolves. `now` is ms since 1970.
@@ -132,7 +149,7 @@ export interface Outbox {
    * holds).
    */
   queued(channel: string, order: 'age' | 'severity', most: number): Promise<readonly Entry[]>
-  /** How many entries wait outside of messages, and from how many notifications. */
+  /** How many entries may be put into messages, and from how many notifications; none while others are to go first. */
   waiting(channel: string): Promise<{ readonly entries: number, readonly notifications: number }>
   /** Messages that are not sent completely, oldest first. */
   messages(channel: string): Promise<readonly Message[]>

@@ -19,7 +19,7 @@ async function opened() {
 async function started({ lookUp = () => Promise.resolve(undefined), refusal }: { lookUp?: () => Promise<undefined>, refusal?: Error }) {
   const fake = await owner.opened(fakeWebhook())
   const local = await opened()
-  const shared = refusal && { ...await opened(), accept: () => Promise.reject(refusal) }
+  const shared = refusal && { ...await opened(), accept: () => Promise.reject(refusal), letFirst: () => Promise.reject(refusal) }
   const told: FromForwarder[] = []
   const config = notifySchema.parse({ allow_unauthenticated: true, allow_private_destinations: true, channels: [{ name: 'ops', type: 'webhook', ...webhookEntry(fake) }], routes: [{ channel: 'ops' }] })
   const engine: Engine = createEngine({ config, env: {}, local, shared, lookUp, tell: (line) => told.push(line) })

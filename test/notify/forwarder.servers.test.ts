@@ -207,7 +207,7 @@ describe('shared by replicas on Redis', () => {
     redis.process.child.kill('SIGCONT')
     await eventually(async () => await value('curlew_notify_shared_store_up') === 1, 15_000, 'Redis again')
     expect((await forwarder.receive(undefined, payload(alert('after')))).status).toBe(200)
-    await eventually(() => to.accepted() === 15)
+    await eventually(() => to.accepted() === 15, 15_000, 'what comes after')
   })
 
   it('refuses one that is not to be relied upon', async () => {

@@ -50,8 +50,20 @@ end
 return { 'ok', found }
 `
 
-/** Args: channel. */
-const waiting = `return { 'ok', call('ZCARD', base .. 'q:' .. ARGV[1]), call('HLEN', base .. 'n:' .. ARGV[1]) }`
+/** Args: channel, now. */
+const waiting = `
+if call('ZCOUNT', base .. 'w:' .. ARGV[1], '(' .. ARGV[2], '+inf') > 0 then return { 'ok', 0, 0 } end
+return { 'ok', call('ZCARD', base .. 'q:' .. ARGV[1]), call('HLEN', base .. 'n:' .. ARGV[1]) }
+`
+
+/** Args: channel, replica, now, ms. */
+const letFirst = `
+local key, now, ms = base .. 'w:' .. ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
+call('ZREMRANGEBYSCORE', key, '-inf', now)
+if ms > 0 then call('ZADD', key, now + ms, ARGV[2]) else call('ZREM', key, ARGV[2]) end
+call('PEXPIRE', key, ms + 60000)
+return { 'ok' }
+`
 
 const MESSAGE = `
 local function message_of(id, names)
@@ -278,7 +290,7 @@ return { 'ok' }
  */
 const draining = { lease, renew, release, freeze, take, pause, partSent, postpone, thaw, giveUp, resend, forget, sweep }
 const BODIES = {
-  accept: ACCEPT, queued, waiting, messages, room, depths, dead,
+  accept: ACCEPT, queued, waiting, letFirst, messages, room, depths, dead,
   ...draining,
 }
 

@@ -1,5 +1,5 @@
 import type { Secret } from '../../core/secrets.ts'
-import { NotSynced, type Lease, type Outbox, type OutboxOptions } from '../outbox.ts'
+import { NotSynced, type Lease, type OutboxOptions, type SharedOutbox } from '../outbox.ts'
 import { candidatesOf } from './candidates.ts'
 import { checkKeeping } from './redis-checks.ts'
 import { connectRedis, listOf, type RedisConnection } from './redis-connection.ts'
@@ -27,7 +27,7 @@ const STATE_SPARE_MS = 60_000
  * every call does while it is away. What is accepted or sent again waits for the server's disk where the server can say so;
  * with `appendfsync everysec` before Redis 7.2 a power failure of its machine costs the last second.
  */
-export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOptions, { dedupMs, entries: limit, keepDeadMs }: OutboxOptions): Promise<Outbox> {
+export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOptions, { dedupMs, entries: limit, keepDeadMs }: OutboxOptions): Promise<SharedOutbox> {
   const redis = await connectRedis(url)
   const durable = durability === 'strict' ? await keepingConnection(redis, url) : undefined
   const base = `{${prefix}outbox}:`
@@ -63,9 +63,10 @@ export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOp
       return rowsOf(rows, ENTRY_COLUMNS).map(entryOf)
     },
     async waiting(channel) {
-      const [entries, notifications] = await run('waiting', channel)
+      const [entries, notifications] = await run('waiting', channel, Date.now())
       return { entries: Number(entries), notifications: Number(notifications) }
     },
+    async letFirst(channel, replica, ms) { await run('letFirst', channel, replica, Date.now(), ms) },
     async messages(channel) {
       const [messages] = await run('messages', channel, ...ENTRY_COLUMNS)
       return listOf(messages).map(readMessage)

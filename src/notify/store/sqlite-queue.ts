@@ -6,6 +6,8 @@ import type { SqliteFile } from './sqlite-file.ts'
 export interface Queue {
   queued(channel: string, order: 'age' | 'severity', most: number): Entry[]
   waiting(channel: string): { readonly entries: number, readonly notifications: number }
+  heldEnds(): Entry[]
+  drop(ids: readonly number[]): void
   messages(channel: string): Message[]
   freeze(channel: string, entries: readonly number[], parts: readonly string[], digest: boolean, now: number): Message
   partSent(channel: string, message: number, now: number, sent: number | undefined): void
@@ -13,16 +15,25 @@ export interface Queue {
   thaw(channel: string, message: number): void
 }
 
-/** Prepares what reads and composes. */
-export function queueOf(file: SqliteFile): Queue {
-  const free = `SELECT * FROM entry WHERE channel = :channel AND message IS NULL AND NOT EXISTS (
+/**
+ * Prepares what reads and composes. For `holdEndsMs` an end is kept back: only what is newer of the same alert lets it go
+ * earlier, or the newer state would be told before it.
+ */
+export function queueOf(file: SqliteFile, holdEndsMs: number): Queue {
+  const since = () => Date.now() - holdEndsMs
+  const held = `(entry.received_at > :since AND entry.firing = 0 AND entry.untold = 0 AND entry.fallback_for IS NULL AND NOT EXISTS (
+    SELECT 1 FROM entry AS later WHERE later.channel = entry.channel AND later.fingerprint = entry.fingerprint AND later.place > entry.place))`
+  const free = `SELECT * FROM entry WHERE channel = :channel AND message IS NULL AND NOT ${held} AND NOT EXISTS (
     SELECT 1 FROM entry AS earlier WHERE earlier.channel = entry.channel AND earlier.fingerprint = entry.fingerprint
     AND earlier.place < entry.place AND earlier.message IS NOT NULL)`
   const queued = {
     age: file.statement(`${free} ORDER BY place LIMIT :most`),
     severity: file.statement(`${free} ORDER BY rank, place LIMIT :most`),
   }
-  const waiting = file.statement('SELECT count(*) AS entries, count(DISTINCT notification) AS notifications FROM entry WHERE channel = :channel AND message IS NULL')
+  const waiting = file.statement(`SELECT count(*) AS entries, count(DISTINCT notification) AS notifications FROM entry WHERE channel = :channel AND message IS NULL AND NOT ${held}`)
+  const heldEnds = file.statement(`SELECT * FROM entry WHERE message IS NULL AND ${held} AND (route, context) = (
+    SELECT route, context FROM entry WHERE message IS NULL AND ${held} LIMIT 1) ORDER BY place`)
+  const drop = file.statement('DELETE FROM entry WHERE id = :id AND message IS NULL')
   const messages = file.statement('SELECT * FROM message WHERE channel = :channel ORDER BY id')
   const message = file.statement('SELECT * FROM message WHERE channel = :channel AND id = :message')
   const inside = file.statement('SELECT * FROM entry WHERE message = :message ORDER BY place')
@@ -37,10 +48,14 @@ export function queueOf(file: SqliteFile): Queue {
   const withEntries = (row: Record<string, unknown>) => messageOf(row, inside.all({ message: Number(row['id']) }).map(entryOf))
 
   return {
-    queued: (channel, order, most) => queued[order].all({ channel, most }).map(entryOf),
+    queued: (channel, order, most) => queued[order].all({ channel, most, since: since() }).map(entryOf),
     waiting(channel) {
-      const { entries, notifications } = waiting.get({ channel }) ?? {}
+      const { entries, notifications } = waiting.get({ channel, since: since() }) ?? {}
       return { entries: Number(entries), notifications: Number(notifications) }
+    },
+    heldEnds: () => heldEnds.all({ since: since() }).map(entryOf),
+    drop(ids) {
+      for (const id of ids) drop.run({ id })
     },
     messages: (channel) => messages.all({ channel }).map(withEntries),
     freeze(channel, entries, parts, digest, now) {

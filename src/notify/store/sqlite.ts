@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Outbox, OutboxOptions } from '../outbox.ts'
+import type { LocalOutbox, OutboxOptions } from '../outbox.ts'
 import { memoryLeases } from './leases.ts'
 import { deadEntryOf } from './restore.ts'
 import { intakeOf } from './sqlite-accept.ts'
@@ -13,13 +13,14 @@ const SWEEP_ROWS = 2_000
 
 /**
  * The outbox in `directory`, which must exist. Who sends from it holds the directory by `lockDirectory`; another process may
- * open it to read and to write what is dead. Throws a sentence where the file cannot be used.
+ * open it to read and to write what is dead. `holdEndsMs` is how long an end waits for the shared outbox, where there is one
+ * that may have its beginning. Throws a sentence where the file cannot be used.
  */
-export function openSqliteOutbox(directory: string, options: OutboxOptions): Outbox {
+export function openSqliteOutbox(directory: string, options: OutboxOptions, holdEndsMs = 0): LocalOutbox {
   const file = openSqliteFile(join(directory, 'outbox.db'))
   const leases = memoryLeases()
   const intake = intakeOf(file, options)
-  const queue = queueOf(file)
+  const queue = queueOf(file, holdEndsMs)
   const rates = ratesOf(file)
   const burial = burialOf(file)
   const depths = file.statement(`SELECT channel, waiting, dead, (SELECT received_at FROM entry WHERE channel = tally.channel ORDER BY place LIMIT 1) AS oldest
@@ -40,6 +41,8 @@ export function openSqliteOutbox(directory: string, options: OutboxOptions): Out
     release: async (lease) => leases.release(lease),
     queued: (channel, order, most) => file.read(() => queue.queued(channel, order, most)),
     waiting: (channel) => file.read(() => queue.waiting(channel)),
+    heldEnds: () => file.read(() => queue.heldEnds()),
+    drop: (ids) => file.write(() => queue.drop(ids)),
     messages: (channel) => file.read(() => queue.messages(channel)),
     freeze: (lease, entries, parts, digest, now) => file.write(() => {
       leases.check(lease)
