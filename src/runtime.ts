@@ -18,7 +18,7 @@ import { createExpander } from './each.ts'
 import { discoverLocal, localCertificates, localListeners, localMounts, type FoundEntry } from './discover/local.ts'
 import { createExposition, type Exposition } from './exporter/exposition.ts'
 import { seriesOf } from './exporter/families.ts'
-import { probeByName } from './exporter/api.ts'
+import { diagnosisOf } from './exporter/api.ts'
 import type { Webhook } from './exporter/http-webhook.ts'
 import { createOwnMetrics } from './exporter/own-metrics.ts'
 import type { Logger } from './log.ts'
@@ -195,8 +195,8 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
     const { createForwarding } = await import('./notify/forwarding.ts')
     forwarding ??= createForwarding({
       registry: metrics.registry,
-      lookUp(probe, target) {
-        const { status, body } = probeByName(store, { probe, ...(target === undefined ? {} : { target }) })
+      lookUp(question) {
+        const { status, body } = diagnosisOf(store, { ...question })
         return status === 200 ? body : undefined
       },
       log: (level, message, fields) => log[level](fields, message),

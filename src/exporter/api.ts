@@ -56,11 +56,21 @@ export function probeById(store: Store, id: string): Answer {
 
 /** One probe with its history, by `?probe=&target=`; `target` may be left out when the probe has only one. */
 export function probeByName(store: Store, query: Query): Answer {
-  const read = readQuery(query, ['probe', 'target'])
+  return byName(store, query, ['probe', 'target'])
+}
+
+/** As `probeByName`, for an alert: a probe of whose labels `cluster` and `source_cluster` one is another than asked for is not the one. */
+export function diagnosisOf(store: Store, query: Query): Answer {
+  return byName(store, query, ['probe', 'target', 'cluster', 'source_cluster'])
+}
+
+function byName(store: Store, query: Query, keys: readonly ('probe' | 'target' | 'cluster' | 'source_cluster')[]): Answer {
+  const read = readQuery(query, keys)
   if ('error' in read) return refused(read.error)
-  const { probe, target } = read.values
+  const { probe, target, ...labels } = read.values
   if (probe === undefined) return refused('probe: expected the name of a probe.')
-  const found = [...store.all()].filter(({ job }) => job.name === probe && (target === undefined || job.target === target))
+  const found = [...store.all()].filter(({ job }) => job.name === probe && (target === undefined || job.target === target)
+    && Object.entries(labels).every(([label, value]) => (job.labels[label] ?? value) === value))
   const [state, another] = found
   if (!state) return notFound(target === undefined ? 'There is no probe of this name.' : 'There is no probe of this name with this target.')
   if (another) return refused(`target: the probe has ${found.length} targets, name one.`)

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import type { ProbeType } from '../core/probe.ts'
 import { redact } from '../core/secrets.ts'
 import type { Store } from '../core/store.ts'
-import { listProbes, probeById, probeByName, type Answer } from './api.ts'
+import { diagnosisOf, listProbes, probeById, probeByName, type Answer } from './api.ts'
 import { createGate } from './http-gate.ts'
 import { createScrape, type Render } from './http-metrics.ts'
 import { language } from './http-negotiate.ts'
@@ -201,7 +201,7 @@ function createApp(deps: ServerDeps, gate: ReturnType<typeof createGate>, closin
   }
   app.route('/api/v1/probes').get(gate.allow('read'), api((request) => listProbes(deps.store, deps.types, request.query))).all(only('GET'))
   // What another Curlew that forwards alerts asks.
-  app.route('/api/v1/diagnosis').get(gate.allow('read'), api((request) => probeByName(deps.store, request.query))).all(only('GET'))
+  app.route('/api/v1/diagnosis').get(gate.allow('read'), api((request) => diagnosisOf(deps.store, request.query))).all(only('GET'))
   app.route('/api/v1/probes/lookup').get(gate.allow('read'), api((request) => probeByName(deps.store, request.query))).all(only('GET'))
   app.route('/api/v1/probes/:id').get(gate.allow('read'), api((request) => probeById(deps.store, String(request.params['id'])))).all(only('GET'))
 

@@ -3,11 +3,15 @@ import { z } from 'zod'
 const MOST_PHASES = 20
 const LAST_RUNS = 10
 const MOST_NAMES = 5
+/** Of a list that is read: far more than a Curlew writes. */
+const MOST_ITEMS = 500
 
 /** What Curlew knows of the probe that an alert is about. Times are ms since 1970. */
 export interface Findings {
   readonly probe: string
   readonly target: string
+  /** Of its config: where the target is, and where the prober. */
+  readonly labels: { readonly cluster?: string | undefined, readonly source_cluster?: string | undefined }
   readonly status?: 'ok' | 'failed' | 'unknown'
   readonly failingSince?: number
   /** Of the last run, when that was not ok; else of the last failure that is remembered. */
@@ -42,7 +46,7 @@ const text = (most: number) => z.string().transform((value) => value.slice(0, mo
 const name = text(300)
 const time = z.string().transform((value) => Date.parse(value)).refine(Number.isFinite)
 const count = z.number().int().min(0)
-const list = <T extends z.ZodType>(item: T) => z.array(z.unknown()).transform((items) => items.flatMap((each) => {
+const list = <T extends z.ZodType>(item: T) => z.array(z.unknown()).transform((items) => items.slice(-MOST_ITEMS).flatMap((each) => {
   const parsed = item.safeParse(each)
   return parsed.success ? [parsed.data] : []
 }))
@@ -54,6 +58,7 @@ const answer = z.looseObject({
   probe: z.looseObject({
     name,
     target: name,
+    labels: lenient(z.object({ cluster: lenient(name), source_cluster: lenient(name) })),
     status: lenient(status.nullable()),
     failing_since: lenient(time),
     failure: lenient(failure),
@@ -95,6 +100,7 @@ export function readFindings(json: unknown): Findings | undefined {
   return {
     probe: probe.name,
     target: probe.target,
+    labels: probe.labels ?? {},
     ...probe.status ? { status: probe.status } : {},
     ...probe.failing_since === undefined ? {} : { failingSince: probe.failing_since },
     ...current ? {

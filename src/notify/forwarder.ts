@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { startChild, type Child } from '../children.ts'
 import type { NotifyMetrics } from './metrics.ts'
-import type { FromForwarder, ToForwarder } from './protocol.ts'
+import type { FromForwarder, ProbeQuestion, ToForwarder } from './protocol.ts'
 import { createTroubleLog } from './troubles.ts'
 
 /** How long a write may take: Alertmanager is told to come again while there is time. */
@@ -19,7 +19,7 @@ export interface Received {
 
 export interface ForwarderDeps {
   /** What the API says of a probe; undefined when it does not know it, or not one alone. */
-  lookUp(probe: string, target: string | undefined): unknown
+  lookUp(question: ProbeQuestion): unknown
   readonly metrics: NotifyMetrics
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>) => void
   /** The outbox cannot be had: another process holds it, or its directory is not usable. Without this it is tried again and again. */
@@ -110,7 +110,7 @@ export function createForwarder({ lookUp, metrics, log, onFailed }: ForwarderDep
         break
       }
       case 'lookup':
-        tell({ kind: 'found', id: message.id, answer: lookUp(message.probe, message.target) })
+        tell({ kind: 'found', id: message.id, answer: lookUp(message.question) })
         break
       case 'log':
         log(message.level, message.message, message.fields)

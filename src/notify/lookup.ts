@@ -2,18 +2,20 @@ import type { Alert } from './alert.ts'
 import { readFindings, type Findings } from './findings.ts'
 import { matches } from './matchers.ts'
 import type { NotifyConfig } from './options.ts'
-import type { FromForwarder } from './protocol.ts'
+import type { FromForwarder, ProbeQuestion } from './protocol.ts'
 import { get } from './wire.ts'
 
 /** A message is sent without what is not known by then. */
 const LONGEST_MS = 1_000
+/** Where the target is, and where the prober: probes of one name may stand in several. */
+const CLUSTERS = ['cluster', 'source_cluster'] as const
 
 type Curlew = NotifyConfig['curlews'][number]
 
 export interface Lookup {
   /** Which other Curlews to ask. */
   ask(curlews: readonly Curlew[]): void
-  /** What the probe of an alert looks like now: from this Curlew, else from the first of the others that knows it. Undefined after a second at the latest. */
+  /** What the probe of an alert looks like now, from this Curlew or another one. Undefined after a second at the latest. */
   lookUp(alert: Alert): Promise<Findings | undefined>
   /** The answer to a line of kind `lookup`. */
   found(id: number, answer: unknown): void
@@ -24,8 +26,9 @@ export function createLookup(tell: (line: FromForwarder) => void): Lookup {
   let curlews: readonly Curlew[] = []
   let lastId = 0
   const open = new Map<number, (answer: unknown) => void>()
+  const underWay = new Map<string, Promise<Findings | undefined>>()
 
-  function askHere(probe: string, target: string | undefined): Promise<unknown> {
+  function askHere(question: ProbeQuestion): Promise<unknown> {
     const id = ++lastId
     return new Promise((resolve) => {
       const timer = setTimeout(() => done(undefined), LONGEST_MS)
@@ -35,29 +38,75 @@ export function createLookup(tell: (line: FromForwarder) => void): Lookup {
         resolve(answer)
       }
       open.set(id, done)
-      tell({ kind: 'lookup', id, probe, ...(target === undefined ? {} : { target }) })
+      tell({ kind: 'lookup', id, question })
     })
+  }
+
+  async function lookUp(question: ProbeQuestion, labels: Alert['labels']): Promise<Findings | undefined> {
+    const others = curlews.filter(({ match }) => match.every((one) => matches(one, labels)))
+    const owners = others.filter(namesCluster)
+    const asked = [undefined, ...others].map(async (other) => {
+      const findings = readFindings(await (other ? askThere(other, question) : askHere(question)))
+      const certainty = findings && agreement(findings, question)
+      if (!findings || certainty === 'other') throw new Error('not known')
+      return { findings, certain: certainty === 'same' || (other !== undefined && owners.includes(other)) }
+    })
+    const sure = await Promise.any(asked.map(async (one) => ((await one).certain ? one : Promise.reject(new Error('not sure'))))).catch(() => undefined)
+    if (sure) return sure.findings
+    // Nobody else's probe of the same name: a wrong diagnosis is worse than none.
+    if (owners.length > 0) return undefined
+    return (await Promise.allSettled(asked)).find((one) => one.status === 'fulfilled')?.value.findings
   }
 
   return {
     ask(others) { curlews = others },
-    async lookUp({ labels }) {
-      const { probe, target } = labels
-      if (probe === undefined) return undefined
-      const asked = [askHere(probe, target), ...curlews.filter(({ match }) => match.every((one) => matches(one, labels))).map((one) => askThere(one, probe, target))]
-      const findings = await Promise.any(asked.map(async (answer) => readFindings(await answer) ?? Promise.reject(new Error('not known')))).catch(() => undefined)
-      tell({ kind: 'looked_up', found: findings !== undefined })
-      return findings
+    lookUp({ labels }) {
+      const question = questionOf(labels)
+      if (!question) return Promise.resolve(undefined)
+      // All channels tell of an alert at the same time.
+      const key = JSON.stringify(labels)
+      const same = underWay.get(key)
+      if (same) return same
+      const asking = lookUp(question, labels).finally(() => underWay.delete(key))
+      underWay.set(key, asking)
+      return asking.then((findings) => {
+        tell({ kind: 'looked_up', found: findings !== undefined })
+        return findings
+      })
     },
     found(id, answer) { open.get(id)?.(answer) },
   }
 }
 
-async function askThere({ url, token, ca_file: caFile }: Curlew, probe: string, target: string | undefined): Promise<unknown> {
-  const query = new URLSearchParams({ probe, ...(target === undefined ? {} : { target }) })
+/** Prometheus renames what Curlew exports to `exported_…` where the scrape has a label of that name itself. */
+function questionOf(labels: Alert['labels']): ProbeQuestion | undefined {
+  const own = (name: string) => labels[`exported_${name}`] ?? labels[name]
+  const probe = own('probe')
+  if (!probe) return undefined
+  const rest = Object.fromEntries(['target', ...CLUSTERS].flatMap((name) => {
+    const value = own(name)
+    return value === undefined || value === '' ? [] : [[name, value]]
+  }))
+  return { probe, ...rest }
+}
+
+/** Its `match` says whose alerts it is asked about. */
+function namesCluster({ match }: Curlew): boolean {
+  return match.flat().some(({ name }) => CLUSTERS.some((one) => name === one || name === `exported_${one}`))
+}
+
+/** Whether this is the probe that the alert is about. Clusters may be known to Prometheus alone: then nothing can be said. */
+function agreement({ probe, target, labels }: Findings, question: ProbeQuestion): 'same' | 'perhaps' | 'other' {
+  const asked = CLUSTERS.filter((name) => question[name] !== undefined)
+  const told = asked.filter((name) => labels[name] !== undefined)
+  if (probe !== question.probe || (question.target !== undefined && target !== question.target) || told.some((name) => labels[name] !== question[name])) return 'other'
+  return asked.length === 0 || told.length > 0 ? 'same' : 'perhaps'
+}
+
+async function askThere({ url, token, ca_file: caFile }: Curlew, question: ProbeQuestion): Promise<unknown> {
   const headers = token === undefined ? {} : { Authorization: `Bearer ${token.reveal()}` }
   // Its address comes from the config, not from an alert: it may be a private one.
-  const { status, body } = await get(`${url.replace(/\/+$/, '')}/api/v1/diagnosis?${query.toString()}`, headers, { timeoutMs: LONGEST_MS, allowPrivate: true, caFile })
+  const { status, body } = await get(`${url.replace(/\/+$/, '')}/api/v1/diagnosis?${new URLSearchParams({ ...question }).toString()}`, headers, { timeoutMs: LONGEST_MS, allowPrivate: true, caFile })
   if (status !== 200) throw new Error(`status ${status}`)
   return JSON.parse(body)
 }

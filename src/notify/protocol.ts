@@ -1,6 +1,14 @@
 import type { ChannelDepth } from './outbox.ts'
 import type { SenderEvent } from './sender.ts'
 
+/** Which probe an alert is about: where its target is, and where its prober, as far as the labels say. */
+export interface ProbeQuestion {
+  readonly probe: string
+  readonly target?: string
+  readonly cluster?: string
+  readonly source_cluster?: string
+}
+
 /** What the process that owns the HTTP socket tells the one that owns the outbox: one JSON a line. */
 export type ToForwarder =
   /** The section `notify:` as it was read, where the outbox is (absolute), and the variables of the environment that name proxies. The first line; again after a reload. */
@@ -17,7 +25,7 @@ export type FromForwarder =
   /** It cannot be had; this process ends. */
   | { readonly kind: 'failed', readonly message: string }
   | { readonly kind: 'answer', readonly id: number, readonly status: number, readonly text: string }
-  | { readonly kind: 'lookup', readonly id: number, readonly probe: string, readonly target?: string }
+  | { readonly kind: 'lookup', readonly id: number, readonly question: ProbeQuestion }
   | { readonly kind: 'accepted', readonly received: number, readonly duplicates: number, readonly merged: number, readonly queued: Readonly<Record<string, number>> }
   | { readonly kind: 'channel', readonly channel: string, readonly event: Exclude<SenderEvent, { kind: 'trouble' | 'bug' }> }
   | { readonly kind: 'depths', readonly depths: readonly ChannelDepth[], readonly local: boolean }

@@ -151,6 +151,20 @@ describe('GET /api/v1/probes/<id>', () => {
     expect(await site.get('/api/v1/probes', { method: 'POST' })).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } })
   })
 
+  it('is the one of the cluster that an alert is about, where its labels say which', async () => {
+    site.store.put(testJob({ name: 'db', target: '10.0.2.1:80', labels: { cluster: 'eu', source_cluster: 'hub' } }))
+    site.store.put(testJob({ name: 'db', target: '10.0.2.2:80', labels: { cluster: 'us' } }))
+    const found = async (query: string) => {
+      const { status, body } = await json(`/api/v1/diagnosis?${query}`)
+      return status === 200 ? body.probe['target'] : status
+    }
+    expect(await Promise.all(['eu', 'us', 'asia'].map((cluster) => found(`probe=db&cluster=${cluster}`)))).toEqual(['10.0.2.1:80', '10.0.2.2:80', 404])
+    expect(await found('probe=db&target=10.0.2.1:80&source_cluster=other')).toBe(404)
+    expect(await found('probe=db&target=10.0.2.2:80&cluster=us&source_cluster=anywhere')).toBe('10.0.2.2:80')
+    expect(await found('probe=dns&cluster=anywhere')).toBe('10.0.0.53:53')
+    expect([await found('probe=db'), await found('probe=db&cluster=eu&cluster=us'), await found('probe=db&region=x'), await found('cluster=eu')]).toEqual([400, 400, 400, 400])
+  })
+
   it('keeps secrets out of messages, also those learnt later', async () => {
     const job = testJob({ name: 'leaky' })
     site.store.put(job)

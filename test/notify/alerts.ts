@@ -30,7 +30,7 @@ export const entry = (alert: Alert, changes: Partial<Omit<Entry, 'context'>> & {
 })
 
 export const findings = (changes: Partial<Findings> = {}): Findings => ({
-  probe: 'cache', target: 'redis-0:6379', status: 'failed', ms: 1.6, phases: [{ name: 'resolve', ms: 1.2 }, { name: 'connect', ms: 0.4 }],
+  probe: 'cache', target: 'redis-0:6379', labels: {}, status: 'failed', ms: 1.6, phases: [{ name: 'resolve', ms: 1.2 }, { name: 'connect', ms: 0.4 }],
   failure: { layer: 'connect', reason: 'refused', code: 'connect_refused', at: NOW - MINUTE },
   sentence: { en: 'Nothing listens on the port.', zh: '该端口没有进程监听。' },
   runs: ['ok', 'ok', 'ok', 'failed', 'failed', 'failed'], rootCause: false, explains: 0, ...changes,

@@ -24,7 +24,7 @@ describe('the answer of this Curlew', () => {
 
   it('is read whole', () => {
     expect(readFindings(JSON.parse(JSON.stringify(probeByName(store, { probe: 'cache' }).body)))).toEqual({
-      probe: 'cache', target: 'a:1', status: 'failed', failingSince: T0 + 9000, ms: 1.5, phases: [{ name: 'connect', ms: 0.5 }],
+      probe: 'cache', target: 'a:1', labels: {}, status: 'failed', failingSince: T0 + 9000, ms: 1.5, phases: [{ name: 'connect', ms: 0.5 }],
       failure: { layer: 'connect', reason: 'refused', code: 'connect_refused', message: 'refused', at: T0 + 11_000 },
       sentence: { en: 'The host is up, but nothing listens on the port.', zh: '主机在线，但该端口没有进程监听。' },
       runs: ['ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'failed', 'failed', 'failed'], rootCause: true, explains: 1, alike: { count: 1, names: ['other/b:1'] },
@@ -58,7 +58,7 @@ describe('another Curlew', () => {
     ['other types', answer({ status: 'odd', explains: 'many', history: 7, last_run: { duration_seconds: 'x', phases: [{ name: 'ok', duration_seconds: 1 }, { name: 5 }] } }), { phases: [{ name: 'ok', ms: 1000 }], runs: [], rootCause: false, explains: 0 }],
     ['a newer one', answer({ status: 'failed', failure: { ...failure, layer: 'quic', new: 1 }, news: {} }), { status: 'failed', failure: { layer: 'quic', reason: 'refused', code: 'connect_refused', message: 'refused' }, sentence, phases: [], runs: [], rootCause: false, explains: 0 }],
     ['no sentence for a code', answer({ status: 'failed', failure: { ...failure, sentence: null } }), { status: 'failed', failure: { layer: 'connect', reason: 'refused', code: 'connect_refused', message: 'refused' }, phases: [], runs: [], rootCause: false, explains: 0 }],
-  ])('%s', (_, json, rest) => { expect(readFindings(json)).toEqual({ probe: 'cache', target: 'a:1', ...rest }) })
+  ])('%s', (_, json, rest) => { expect(readFindings(json)).toEqual({ probe: 'cache', target: 'a:1', labels: {}, ...rest }) })
 
   it.each([[undefined], [null], ['x'], [[]], [{}], [{ probe: null }], [{ error: 'There is no probe of this name.' }], [{ probe: { name: 'x' } }]])('%j names no probe', (json) => { expect(readFindings(json)).toBeUndefined() })
 

@@ -175,13 +175,13 @@ it('leaves what runs alone where the new config cannot be used, and holds the di
 describe('what is known of the probe', () => {
   it('is asked of this Curlew, and the message goes without it when it is not to be had', { timeout: 20_000 }, async () => {
     const to = await fake()
-    const asked: string[] = []
-    const { forwarder, up, value } = started({ lookUp: (probe, target) => { asked.push(`${probe}/${target}`) } })
+    const asked: unknown[] = []
+    const { forwarder, up, value } = started({ lookUp: (question) => { asked.push(question) } })
     forwarder.configure(configOf(to), directory())
     await up()
-    await forwarder.receive(undefined, payload(alert('a', { labels: { alertname: 'a', probe: 'cache', target: 'h:1' } }), alert('b')))
+    await forwarder.receive(undefined, payload(alert('a', { labels: { alertname: 'a', probe: 'cache', target: 'h:1', cluster: 'eu', source_cluster: 'hub' } }), alert('b')))
     await eventually(() => to.accepted() === 1)
-    expect(asked).toEqual(['cache/h:1'])
+    expect(asked).toEqual([{ probe: 'cache', target: 'h:1', cluster: 'eu', source_cluster: 'hub' }])
     await eventually(async () => await value('curlew_notify_lookups_total') !== undefined)
   })
 })

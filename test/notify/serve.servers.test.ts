@@ -56,6 +56,30 @@ it('asks the Curlew that owns the probe, and shows, sends again and forgets what
   expect(await runCurlew(['notify', 'test', 'nobody', '-c', config], { cwd: path })).toMatchObject({ code: 2, stderr: expect.stringContaining('expected one of ops') })
 })
 
+it('asks the Curlew of the cluster that the alert is about, where both have a probe of the same name, and only with its token', { timeout: 30_000 }, async () => {
+  const { path, write } = owner.place()
+  const slack = await owner.opened(fakeSlack())
+  const probes = (labels: object, target: string) => [{ name: 'cache', type: 'tcp', target, every: '200ms', timeout: '150ms', labels }]
+  const web = write('web.yml', { bearer_tokens: [{ name: 'forwarder', token: TOKEN, scopes: ['read'] }] })
+  const us = await owner.started(serveCurlew(['-c', write('us.yaml', { probes: probes({ cluster: 'us' }, '127.0.0.1:1') }), '--web.config.file', web], { cwd: path }))
+  const answering = new URL(us.url).host
+  expect((await us.get('/api/v1/diagnosis?probe=cache')).status).toBe(401)
+  const config = write('curlew.yaml', {
+    probes: probes({ cluster: 'eu' }, answering),
+    notify: { token: TOKEN, allow_private_destinations: true, curlews: [{ url: us.url, token: TOKEN }], channels: [{ name: 'ops', type: 'slack', ...slackEntry(slack) }], routes: [{ channel: 'ops' }] },
+  })
+  const curlew = await owner.started(serveCurlew(['-c', config], { cwd: path }))
+  const tell = async (cluster: string) => {
+    await eventually(async () => (await postAlerts(curlew.url, firing(`Down-${cluster}`, { probe: 'cache', cluster }))).status === 200, 8_000, 'the webhook')
+    return eventually(() => slack.messages.map(({ body }) => JSON.stringify(body)).find((body) => body.includes(`Down-${cluster}`) || body.includes(`cluster=${cluster}`)), 8_000, 'the message')
+  }
+  await eventually(async () => await curlew.value('probe_success') === 1, 8_000, 'a run')
+  expect(await tell('us')).toContain('connect refused')
+  const there = await tell('eu')
+  expect(there).toContain('answers')
+  expect(there).not.toContain('refused')
+})
+
 it('goes on probing where the section that a reload has added cannot be used, and tries again', { timeout: 30_000 }, async () => {
   const { path, write } = owner.place()
   const probes = [{ name: 'here', type: 'tcp', target: '127.0.0.1:1', every: '200ms', timeout: '150ms' }]
