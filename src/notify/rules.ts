@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { nearest } from '../core/nearest.ts'
 import { Secret } from '../core/secrets.ts'
 import { proxyIssues } from '../probes/lib/proxy-options.ts'
@@ -6,6 +7,7 @@ import { EVERYONE } from './mentions.ts'
 import type { ChannelConfig, NotifyConfig, RouteConfig } from './options.ts'
 import { channelsOf, routeName } from './routing.ts'
 import { checkTemplate } from './template.ts'
+import { isPrivate } from './wire.ts'
 
 /** A mistake in the section; the path begins inside of it. */
 export interface NotifyIssue {
@@ -22,7 +24,7 @@ export function notifyIssues(config: NotifyConfig, { authenticated }: { readonly
     ...duplicates('channel', config.channels.map(({ name }) => name), (index) => ['channels', index, 'name']),
     ...duplicates('route', config.routes.map(routeName), (index) => ['routes', index, ...config.routes[index]?.name === undefined ? [] : ['name']]),
     ...duplicates('time interval', config.time_intervals.map(({ name }) => name), (index) => ['time_intervals', index, 'name']),
-    ...config.channels.flatMap((channel, index) => channelIssues(channel).map(({ key, message }) => ({ path: ['channels', index, key], message }))),
+    ...config.channels.flatMap((channel, index) => [...channelIssues(channel), ...config.allow_private_destinations ? [] : privateIssues(channel)].map(({ key, message }) => ({ path: ['channels', index, key], message }))),
     ...config.routes.flatMap((route, index) => routeIssues(config, route).map((issue) => ({ ...issue, path: ['routes', index, ...issue.path] }))),
     ...unreachable(config.routes),
     ...people(config),
@@ -37,6 +39,14 @@ function channelIssues(channel: ChannelConfig): { readonly key: string, readonly
     ...certificate !== undefined && key === undefined ? [{ key: 'cert_file', message: 'expected key_file beside it' }] : [],
     ...key !== undefined && certificate === undefined ? [{ key: 'key_file', message: 'expected cert_file beside it' }] : [],
   ]
+}
+
+/** What a name leads to is looked at with each connection; an address says it at once. */
+function privateIssues(channel: ChannelConfig): { readonly key: string, readonly message: string }[] {
+  return Object.entries(channel).flatMap(([key, value]: [string, unknown]) => {
+    const host = key.endsWith('url') && key !== 'proxy_url' ? URL.parse(value instanceof Secret ? value.reveal() : String(value))?.hostname.replace(/^\[|\]$/g, '') ?? '' : ''
+    return host === 'localhost' || (isIP(host) !== 0 && isPrivate(host)) ? [{ key, message: 'expected a public address, or notify.allow_private_destinations: true' }] : []
+  })
 }
 
 function tokens({ token, allow_unauthenticated: open, routes }: NotifyConfig, authenticated: boolean): NotifyIssue[] {

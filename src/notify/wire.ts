@@ -127,7 +127,8 @@ function guardedLookup(allowPrivate: boolean): LookupFunction {
   }
 }
 
-function isPrivate(address: string): boolean {
+/** Whether an address is one of loopback, of a private network, or of no network. */
+export function isPrivate(address: string): boolean {
   const parsed = ipaddr.process(address.split('%')[0] ?? address)
   // An IPv4 address in the last bits (::127.0.0.1) passes for unicast; all public addresses are in 2000::/3 (RFC 4291 2.4, IANA).
   return parsed.range() !== 'unicast' || (parsed instanceof ipaddr.IPv6 && !parsed.match(ipaddr.IPv6.parse('2000::'), 3))

@@ -36,6 +36,20 @@ it('what belongs together in a channel stands together', () => {
   expect(issues({ channels: [{ ...a, key_file: '/k.pem' }] })).toEqual(['channels[0].key_file: expected cert_file beside it'])
 })
 
+it.each([
+  ['127.0.0.1', true], ['10.1.2.3', true], ['[::1]', true], ['[fd00::1]', true], ['169.254.169.254', true], ['localhost', true], ['93.184.216.34', false], ['chat.example.org', false],
+])('a chat on %s is private: %s', (host, isPrivate) => {
+  const channels = [{ name: 'a', type: 'webhook', url: `http://${host}:8080/hook`, secret: '0123456789abcdef' }, { name: 'b', type: 'telegram', token: '987654321:AAyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy', chat_id: 1, api_url: `http://${host}/`, proxy_url: 'http://127.0.0.1:3128' }]
+  const mistake = 'expected a public address, or notify.allow_private_destinations: true'
+  expect(issues({ channels })).toEqual(isPrivate ? [`channels[0].url: ${mistake}`, `channels[1].api_url: ${mistake}`] : [])
+  expect(issues({ channels, allow_private_destinations: true })).toEqual([])
+})
+
+it.each(['https://user:word@curlew.example', 'https://curlew.example/?x=1', 'https://curlew.example/#x', 'curlew.example:9797'])('another Curlew is not reached at %s', (url) => {
+  expect(() => notifyConfig({ curlews: [{ url }] })).toThrow(/expected a URL/)
+  expect(notifyConfig({ curlews: [{ url: 'https://curlew.example/prober/' }] }).curlews).toHaveLength(1)
+})
+
 describe('names', () => {
   it('are unique', () => {
     expect(issues({
