@@ -26,6 +26,7 @@ export function createLookup(tell: (line: FromForwarder) => void): Lookup {
   let curlews: readonly Curlew[] = []
   let lastId = 0
   const open = new Map<number, (answer: unknown) => void>()
+  const failing = new Set<string>()
   const underWay = new Map<string, Promise<Findings | undefined>>()
 
   function askHere(question: ProbeQuestion): Promise<unknown> {
@@ -42,11 +43,25 @@ export function createLookup(tell: (line: FromForwarder) => void): Lookup {
     })
   }
 
+  /** A wrong token would keep every message without its diagnosis, and nobody would know why. */
+  async function ask(other: Curlew, question: ProbeQuestion): Promise<unknown> {
+    const { url } = other
+    try {
+      const answer = await askThere(other, question)
+      if (failing.delete(url)) tell({ kind: 'log', level: 'info', message: 'another Curlew answers again', fields: { url } })
+      return answer
+    } catch (error) {
+      if (!failing.has(url)) tell({ kind: 'log', level: 'warn', message: 'another Curlew cannot be asked: messages go without what it knows', fields: { url, error: error instanceof Error ? error.message : String(error) } })
+      failing.add(url)
+      throw error
+    }
+  }
+
   async function lookUp(question: ProbeQuestion, labels: Alert['labels']): Promise<Findings | undefined> {
     const others = curlews.filter(({ match }) => match.every((one) => matches(one, labels)))
     const owners = others.filter(namesCluster)
     const asked = [undefined, ...others].map(async (other) => {
-      const findings = readFindings(await (other ? askThere(other, question) : askHere(question)))
+      const findings = readFindings(await (other ? ask(other, question) : askHere(question)))
       const certainty = findings && agreement(findings, question)
       if (!findings || certainty === 'other') throw new Error('not known')
       return { findings, certain: certainty === 'same' || (other !== undefined && owners.includes(other)) }
@@ -59,7 +74,10 @@ export function createLookup(tell: (line: FromForwarder) => void): Lookup {
   }
 
   return {
-    ask(others) { curlews = others },
+    ask(others) {
+      curlews = others
+      failing.clear()
+    },
     lookUp({ labels }) {
       const question = questionOf(labels)
       if (!question) return Promise.resolve(undefined)
@@ -107,6 +125,12 @@ async function askThere({ url, token, ca_file: caFile }: Curlew, question: Probe
   const headers = token === undefined ? {} : { Authorization: `Bearer ${token.reveal()}` }
   // Its address comes from the config, not from an alert: it may be a private one.
   const { status, body } = await get(`${url.replace(/\/+$/, '')}/api/v1/diagnosis?${new URLSearchParams({ ...question }).toString()}`, headers, { timeoutMs: LONGEST_MS, allowPrivate: true, caFile })
-  if (status !== 200) throw new Error(`status ${status}`)
-  return JSON.parse(body)
+  // It does not know the probe, or not one alone.
+  if (status === 404 || status === 400) return undefined
+  if (status !== 200) throw new Error(`it answers with status ${status}`)
+  try {
+    return JSON.parse(body)
+  } catch {
+    throw new Error('it answers with what is not JSON, or too long')
+  }
 }

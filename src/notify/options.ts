@@ -112,7 +112,10 @@ const shape = {
   deadline: duration().describe('when a message is given up, or handed to the fallback').prefault('15m'),
   external_url: url().describe('where people reach Curlew: for links in messages').optional(),
   curlews: z.array(z.strictObject({
-    url: url().describe('where it is reached'),
+    url: url().refine((text) => {
+      const { username, password, search, hash } = URL.parse(text) ?? {}
+      return !username && !password && !search && !hash
+    }, 'expected a URL without user, query and fragment; a token goes under token').describe('where it is reached'),
     match: z.array(readBy(readMatchers)).describe('ask it about alerts with these labels only, as matchers are written').default([]),
     token: secret().describe('a token of its web-config with the scope read').optional(),
     ca_file: z.string().describe('a PEM file with the authorities to trust instead of the usual ones').optional(),

@@ -32,15 +32,17 @@ async function another(answer: RequestListener) {
 function started(curlews: readonly object[], here: (question: ProbeQuestion) => unknown = () => undefined) {
   const questions: ProbeQuestion[] = []
   const results: boolean[] = []
+  const logged: string[] = []
   const lookup = createLookup((line) => {
     if (line.kind === 'looked_up') results.push(line.found)
+    if (line.kind === 'log') logged.push(`${line.message}: ${String(line.fields['error'])}`)
     if (line.kind !== 'lookup') return
     questions.push(line.question)
     setImmediate(() => lookup.found(line.id, here(line.question)))
   })
   lookup.ask(notifyConfig({ curlews }).curlews)
   const ask = async (labels: Record<string, string>) => (await lookup.lookUp(probeAlert({ labels })))?.failure?.message
-  return { ask, questions, results, lookup }
+  return { ask, questions, results, logged, lookup }
 }
 
 describe('probes of one name in two clusters', () => {
@@ -79,21 +81,25 @@ describe('probes of one name in two clusters', () => {
 })
 
 describe('another Curlew', () => {
-  it.each<[string, RequestListener]>([
-    ['says nothing', () => {}],
-    ['does not come to an end', (_request, response) => { response.write('{"schema_version":1,'); setInterval(() => response.write(' '), 50).unref() }],
-    ['writes without end', (_request, response) => { response.on('error', () => {}); response.end(JSON.stringify(probeJson('x'.repeat(10 << 20)))) }],
-    ['writes what is no JSON', (_request, response) => { response.end('<html>') }],
-    ['leads elsewhere', (_request, response) => { response.writeHead(307, { location: '/elsewhere' }).end(JSON.stringify(probeJson('redirect'))) }],
-    ['wants a login', (_request, response) => { response.writeHead(401).end(JSON.stringify(probeJson('401'))) }],
+  it.each<[string, RequestListener, string?]>([
+    ['says nothing', () => {}, 'no answer within 1000 ms'],
+    ['does not come to an end', (_request, response) => { response.write('{"schema_version":1,'); setInterval(() => response.write(' '), 50).unref() }, 'no answer within 1000 ms'],
+    ['writes without end', (_request, response) => { response.on('error', () => {}); response.end(JSON.stringify(probeJson('x'.repeat(10 << 20)))) }, 'too long'],
+    ['writes what is no JSON', (_request, response) => { response.end('<html>') }, 'not JSON'],
+    ['leads elsewhere', (_request, response) => { response.writeHead(307, { location: '/elsewhere' }).end(JSON.stringify(probeJson('redirect'))) }, 'status 307'],
+    ['wants a login', (_request, response) => { response.writeHead(401).end(JSON.stringify(probeJson('401'))) }, 'status 401'],
+    ['does not know it', (_request, response) => { response.writeHead(404).end('{}') }],
     ['tells of another probe', json(probeJson('other', {}, { name: 'another' }))],
     ['tells of another target', json(probeJson('other', {}, { target: 'redis-1:6379' }))],
-  ])('that %s is not waited for, nor believed', { timeout: 4_000 }, async (_what, answer) => {
+  ])('that %s is not waited for, nor believed, and a trouble is said once', { timeout: 6_000 }, async (_what, answer, trouble) => {
     const { url, asked } = await another(answer)
     const since = performance.now()
-    expect(await started([{ url }]).ask(ALERT)).toBeUndefined()
+    const { ask, logged } = started([{ url }])
+    expect(await ask(ALERT)).toBeUndefined()
     expect(performance.now() - since).toBeLessThan(2_000)
-    expect(asked).toHaveLength(1)
+    await ask(ALERT)
+    expect(asked).toHaveLength(2)
+    expect(logged).toEqual(trouble === undefined ? [] : [expect.stringMatching(new RegExp(`cannot be asked.*${trouble}`))])
   })
 
   it('gets names as names, whatever they hold, and its token', async () => {
