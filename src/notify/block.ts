@@ -29,7 +29,7 @@ export function blockLines(told: Told, options: BlockOptions): readonly Line[] {
   const tone = text(toneOf(told, options), 'bold')
   return [
     ...options.alone ? [[tone, text(` · ${when}`)]] : [[tone, text(' · '), text(headline(told, options), 'bold')], [text(when)]],
-    ...annotationLines(told).map((line) => [text(line)]),
+    ...annotationLines(told, options).map((line) => [text(line)]),
     ...diagnosisLines(told, options).map((line) => [text(line)]),
     ...labelLine(told, options.common),
     ...linkLine(options.links),
@@ -60,9 +60,10 @@ function toneOf({ firing, alert }: Told, { lang }: Telling): string {
 }
 
 /** What people wrote about it. Of what is over only the summary: the rest says what to do; and "is down" would mislead beside "up again". */
-function annotationLines({ firing, down, shown, alert: { annotations } }: Told): string[] {
+function annotationLines({ firing, down, shown, alert: { annotations } }: Told, { lang }: Telling): string[] {
   const { summary = '', description = '', message = '' } = annotations
-  if (!firing) return down ? [] : linesOf(summary)
+  // Its numbers are those of the last time that it fired.
+  if (!firing) return down ? [] : linesOf(summary).map((line, index) => (index === 0 ? NOTIFY_WORDS[lang].cause(line) : line))
   const others = Object.entries(annotations).filter(([name]) => !NOT_OTHERS.has(name) && !name.startsWith('__') && !(shown.has('probe') && OF_PROBES.has(name)))
   return [...linesOf(summary), ...linesOf(message), ...linesOf(description), ...others.flatMap(([name, value]) => linesOf(`${shortLine(name, 100)}: ${value}`))]
 }

@@ -43,7 +43,7 @@ export function compose(input: ComposeInput): Notice {
   const template = route.template && !digest ? openTemplate(route.template, told, telling) : undefined
 
   const links = told.map(({ entry }) => linksOf(entry, route.lang))
-  const shared = digest ? digestLinks(told, words) : (links[0] ?? []).filter((one) => links.every((others) => others.some(({ url }) => url === one.url)))
+  const shared = digest ? alertmanagerLink(entries, words) : (links[0] ?? []).filter((one) => links.every((others) => others.some(({ url }) => url === one.url)))
   const common = commonLabels(told)
   const commonNames = new Set(common.map(([name]) => name))
   const blocks = told.map((one, index): Block => {
@@ -94,7 +94,10 @@ function notes(entries: readonly Entry[], lang: Language): readonly Line[] {
   const channels = [...new Set(entries.flatMap(({ fallbackFor }) => fallbackFor ?? []))]
   const byNotification = new Map(entries.map(({ notification, context }) => [notification, context.truncatedAlerts]))
   const truncated = [...byNotification.values()].reduce((sum, count) => sum + count, 0)
-  return [...channels.map(words.fallback), ...truncated > 0 ? [words.truncated(truncated)] : []].map((text) => [{ kind: 'text', text }])
+  return [
+    ...channels.map((channel): Line => [{ kind: 'text', text: words.fallback(channel) }]),
+    ...truncated > 0 ? [withLink(words.truncated(truncated), words, alertmanagerLink(entries, words))] : [],
+  ]
 }
 
 function failedNote(template: Template | undefined, lang: Language): readonly Line[] {
@@ -121,13 +124,17 @@ function commonLabels([first, ...others]: readonly Told[]): readonly [string, st
   return labelsThatMatter(first.alert).filter(([name, value]) => !first.shown.has(name) && others.every(({ alert }) => alert.labels[name] === value))
 }
 
-function digestLinks(told: readonly Told[], words: (typeof NOTIFY_WORDS)[Language]): readonly Link[] {
-  const addresses = [...new Set(told.map(({ entry }) => entry.context.externalURL))]
+/** Where all of them come from, if that is one place. */
+function alertmanagerLink(entries: readonly Entry[], words: (typeof NOTIFY_WORDS)[Language]): readonly Link[] {
+  const addresses = [...new Set(entries.map(({ context }) => context.externalURL))]
   return addresses.length === 1 ? link(words.links.alertmanager, addresses[0]) : []
 }
 
 function moreLine(more: number, externalUrl: string | undefined, lang: Language): Line {
   const words = NOTIFY_WORDS[lang]
-  const [curlew] = link(words.links.curlew, externalUrl)
-  return [{ kind: 'text', text: `${words.more(more)}${curlew ? words.colon : ''}` }, ...curlew ? [{ kind: 'link', ...curlew } as const] : []]
+  return withLink(words.more(more), words, link(words.links.curlew, externalUrl))
+}
+
+function withLink(text: string, { colon }: (typeof NOTIFY_WORDS)[Language], [first]: readonly Link[]): Line {
+  return [{ kind: 'text', text: `${text}${first ? colon : ''}` }, ...first ? [{ kind: 'link', ...first } as const] : []]
 }

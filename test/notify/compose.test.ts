@@ -100,6 +100,12 @@ describe('the diagnosis', () => {
     expect(texts(zh.blocks[0]!.lines).slice(1)).toEqual(['最近 6 次：✓✓✓✗✗✗；当时：连接被拒绝', 'cluster=prod'])
   })
 
+  it('quotes of what is over and no probe what it was, since its numbers are not those of now', () => {
+    const { en, zh } = both([entry(over(otherAlert('node-0', { annotations: { summary: 'The disk is at 97%\nand fills', description: 'x' } })))])
+    expect(texts(en.blocks[0]!.lines).slice(1, 3)).toEqual(['it was: The disk is at 97%', 'and fills'])
+    expect(texts(zh.blocks[0]!.lines)[1]).toBe('当时：The disk is at 97%')
+  })
+
   it('accuses nobody when it answers', () => {
     expect(shown(compose(input([entry(probeAlert())], known(WELL))))).not.toContain('Nothing listens')
   })
@@ -108,7 +114,7 @@ describe('the diagnosis', () => {
 describe('notes', () => {
   it.each([
     ['a fallback', [entry(otherAlert('a'), { fallbackFor: 'ding' }), entry(otherAlert('b'), { fallbackFor: 'ding' })], {}, 'Sent here because channel ding could not deliver it.', '渠道 ding 无法送达，改由此处发送。'],
-    ['alerts that are left out, by the sender or for want of room, once a notification', [entry(otherAlert('a'), { context: { truncatedAlerts: 3 } }), entry(otherAlert('b'), { context: { truncatedAlerts: 3 } }), entry(otherAlert('c'), { notification: 2, context: { truncatedAlerts: 2 } })], {}, '5 more alerts are left out: see Alertmanager.', '另有 5 条告警被省略：请查看 Alertmanager。'],
+    ['alerts that are left out, by the sender or for want of room, once a notification', [entry(otherAlert('a'), { context: { truncatedAlerts: 3 } }), entry(otherAlert('b'), { context: { truncatedAlerts: 3 } }), entry(otherAlert('c'), { notification: 2, context: { truncatedAlerts: 2 } })], {}, '5 more alerts are left out by the sender, and may be firing: <Alertmanager>', '另有 5 条告警被发送方省略，可能仍在触发：<Alertmanager>'],
     ['what follows', [entry(otherAlert('a'))], { more: 37, externalUrl: 'https://curlew.example/x' }, '37 more follow: <Curlew>', '还有 37 条待发送：<Curlew>'],
     ['what follows, and no page', [entry(otherAlert('a'))], { more: 1 }, '1 more follows', '还有 1 条待发送'],
   ])('%s', (_, entries, changes, en, zh) => {
