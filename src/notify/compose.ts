@@ -8,7 +8,7 @@ import type { Block, Line, Notice, Person, Tone } from './notice.ts'
 import type { TemplateConfig } from './options.ts'
 import type { Entry } from './outbox.ts'
 import { openTemplate, type Template } from './template.ts'
-import { headline, labelsThatMatter, lastedText, readEntries, toneWord, type Telling, type Told } from './told.ts'
+import { headline, labelsThatMatter, lastedText, nowText, readEntries, toneWord, type Telling, type Told } from './told.ts'
 import { shortLine } from './foreign.ts'
 
 const LONGEST_TITLE = 200
@@ -78,7 +78,8 @@ function titleOf(told: readonly Told[], telling: Telling): string {
   const words = NOTIFY_WORDS[telling.lang]
   if (others.length === 0) {
     if (first.firing) return headline(first, telling)
-    return `${words.severities.resolved}${words.colon}${headline(first, telling)}${words.comma}${lastedText(first, telling)}`
+    const again = first.findings?.status === 'failed' ? nowText(first, telling) : undefined
+    return `${words.severities.resolved}${words.colon}${headline(first, telling)}${words.comma}${[lastedText(first, telling), again ?? []].flat().join(words.semicolon)}`
   }
   const firing = told.filter((one) => one.firing).length
   const same = told.every(({ name }) => name === first.name)

@@ -54,10 +54,10 @@ const SEEN_LATE_MS = 5 * 60_000
 const SEVERITY_TONES: readonly Tone[] = ['critical', 'critical', 'warning', 'info']
 const isProbe = ({ labels }: Alert) => Boolean(labels['probe'] && labels['target'])
 
-/** Labels worth showing: not the name, not the severity that the tone tells, not the noise. */
+/** Labels worth showing: not the name, not the severity that the tone tells or that is none, not the noise. */
 export function labelsThatMatter(alert: Alert): [string, string][] {
   return Object.entries(alert.labels).filter(([label, value]) => value !== '' && label !== 'alertname' && !NOISE.has(label)
-    && !(label === 'severity' && toneWord(alert) !== 'firing') && !(isProbe(alert) && PROBE_NOISE.has(label)))
+    && !(label === 'severity' && (toneWord(alert) !== 'firing' || value === 'none')) && !(isProbe(alert) && PROBE_NOISE.has(label)))
 }
 
 /** Reads entries beside each other: what tells one apart depends on the others. */

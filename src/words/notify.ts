@@ -82,7 +82,7 @@ export const NOTIFY_WORDS: Readonly<Record<Language, NotifyWords>> = {
     ownTextFailed: (detail) => `The template of this route failed, so this is the built-in text: ${detail}`,
   },
   zh: {
-    severities: { critical: '严重', error: '错误', warning: '警告', info: '提示', firing: '告警', resolved: '已恢复' },
+    severities: { critical: '严重', error: '错误', warning: '警告', info: '提示', firing: '触发中', resolved: '已恢复' },
     links: { source: '来源', runbook: '处理手册', dashboard: '仪表盘', silence: '静默', alertmanager: 'Alertmanager', curlew: 'Curlew' },
     units: { s: '秒', min: '分钟', h: '小时', d: '天' },
     colon: '：',

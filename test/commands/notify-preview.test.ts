@@ -75,7 +75,7 @@ describe('curlew notify preview', () => {
   it('takes another route and language when asked', async () => {
     const one = payload({ instance: 'a' })
     expect((await run(notifyPreview, '-c', config(), '--channel', 'wecom', one)).out).toBe('no route brings these alerts to wecom: name one with --route')
-    expect((await run(notifyPreview, '-c', config(), '--channel', 'wecom', '--route', 'route-1', one)).out).toContain('告警')
+    expect((await run(notifyPreview, '-c', config(), '--channel', 'wecom', '--route', 'route-1', one)).out).toContain('触发中')
     expect((await run(notifyPreview, '-c', config(), '--channel', 'wecom', '--route', 'route-1', '--lang', 'en', one)).out).toContain('Firing')
   })
 

@@ -37,6 +37,8 @@ describe('the title says the thing', () => {
     { name: 'another alert', alerts: [otherAlert('api-1')], en: 'HighLatency api-1 prod', zh: 'HighLatency api-1 prod' },
     { name: 'no name', alerts: [{ ...otherAlert('a'), labels: { team: 'web' } }], en: 'alert web', zh: 'alert web' },
     { name: 'a probe that is up again', alerts: [over(probeAlert())], found: WELL, en: 'Resolved: cache redis-0:6379, up again after 4 min', zh: '已恢复：cache redis-0:6379，中断 4 分钟后恢复' },
+    { name: 'a probe that is down again by now', alerts: [over(probeAlert())], found: findings(), en: 'Resolved: cache redis-0:6379, up again after 4 min; but it fails again now: connect refused', zh: '已恢复：cache redis-0:6379，中断 4 分钟后恢复；但现在再次失败：连接被拒绝' },
+    { name: 'severity none', alerts: [otherAlert('a', { labels: { alertname: 'Watchdog', severity: 'none' } })], en: 'Watchdog', zh: 'Watchdog' },
     { name: 'up again before it was told', alerts: [over(probeAlert())], found: WELL, untold: true, en: 'Resolved: cache redis-0:6379, was down 4 min', zh: '已恢复：cache redis-0:6379，曾中断 4 分钟' },
     { name: 'another alert that is over', alerts: [over(otherAlert('api-1'))], en: 'Resolved: HighLatency api-1 prod, over after 4 min', zh: '已恢复：HighLatency api-1 prod，持续 4 分钟后恢复' },
     { name: 'another alert that came and went', alerts: [over(otherAlert('api-1'))], untold: true, en: 'Resolved: HighLatency api-1 prod, fired for 4 min', zh: '已恢复：HighLatency api-1 prod，曾持续 4 分钟' },
@@ -60,7 +62,8 @@ describe('the heading of one alert tells how grave it is and since when', () => 
     { name: 'answers by now', alerts: [probeAlert()], found: WELL, en: 'Critical · since 03:12 GMT+8, 4 min ago; answers now, in 1.2 ms', zh: '严重 · 始于 03:12 GMT+8（4 分钟前）；现在可用，耗时 1.2 ms' },
     { name: 'up again', alerts: [over(probeAlert())], found: WELL, en: 'Resolved · up again after 4 min; from 03:12 to 03:16 GMT+8; now 1.2 ms', zh: '已恢复 · 中断 4 分钟后恢复；03:12 至 03:16 GMT+8；当前 1.2 ms' },
     { name: 'and down again', alerts: [over(probeAlert())], found: findings(), en: 'Resolved · up again after 4 min; from 03:12 to 03:16 GMT+8; but it fails again now: connect refused', zh: '已恢复 · 中断 4 分钟后恢复；03:12 至 03:16 GMT+8；但现在再次失败：连接被拒绝' },
-    { name: 'no severity', alerts: [slow('a', { severity: '' })], en: 'Firing · since 03:12 GMT+8, 4 min ago', zh: '告警 · 始于 03:12 GMT+8（4 分钟前）' },
+    { name: 'no severity', alerts: [slow('a', { severity: '' })], en: 'Firing · since 03:12 GMT+8, 4 min ago', zh: '触发中 · 始于 03:12 GMT+8（4 分钟前）' },
+    { name: 'severity none', alerts: [slow('a', { severity: 'none' })], en: 'Firing · since 03:12 GMT+8, 4 min ago', zh: '触发中 · 始于 03:12 GMT+8（4 分钟前）' },
     { name: 'a page', alerts: [slow('a', { severity: 'page' })], en: 'Critical · since 03:12 GMT+8, 4 min ago', zh: '严重 · 始于 03:12 GMT+8（4 分钟前）' },
   ])('$name', ({ alerts, found, en, zh }) => {
     const notices = both(alerts.map((alert) => entry(alert)), found ? known(found) : {})
