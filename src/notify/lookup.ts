@@ -7,6 +7,8 @@ import { get } from './wire.ts'
 
 /** A message is sent without what is not known by then. */
 const LONGEST_MS = 1_000
+/** One that gives no answer is left alone for so long: in a storm every message would wait for it, and its name may hold up those of the chats. */
+const REST_MS = 5_000
 /** Where the target is, and where the prober: probes of one name may stand in several. */
 const CLUSTERS = ['cluster', 'source_cluster'] as const
 
@@ -26,7 +28,8 @@ export function createLookup(tell: (line: FromForwarder) => void): Lookup {
   let curlews: readonly Curlew[] = []
   let lastId = 0
   const open = new Map<number, (answer: unknown) => void>()
-  const failing = new Set<string>()
+  /** Until when a Curlew that fails is left alone, by its URL. */
+  const failing = new Map<string, number>()
   const underWay = new Map<string, Promise<Findings | undefined>>()
 
   function askHere(question: ProbeQuestion): Promise<unknown> {
@@ -46,13 +49,14 @@ export function createLookup(tell: (line: FromForwarder) => void): Lookup {
   /** A wrong token would keep every message without its diagnosis, and nobody would know why. */
   async function ask(other: Curlew, question: ProbeQuestion): Promise<unknown> {
     const { url } = other
+    if (performance.now() < (failing.get(url) ?? 0)) throw new Error('it does not answer')
     try {
       const answer = await askThere(other, question)
       if (failing.delete(url)) tell({ kind: 'log', level: 'info', message: 'another Curlew answers again', fields: { url } })
       return answer
     } catch (error) {
       if (!failing.has(url)) tell({ kind: 'log', level: 'warn', message: 'another Curlew cannot be asked: messages go without what it knows', fields: { url, error: error instanceof Error ? error.message : String(error) } })
-      failing.add(url)
+      failing.set(url, performance.now() + REST_MS)
       throw error
     }
   }
