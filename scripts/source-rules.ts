@@ -18,7 +18,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'probes/lib/icmp-backend.ts', 'probes/lib/icmp-codes.ts', 'probes/lib/icmp-verdict.ts', 'probes/lib/traceroute-codes.ts', 'probes/lib/traceroute-memory.ts', 'probes/lib/traceroute-route.ts',
   ],
   exporter: ['core', 'words', 'log.ts'],
-  notify: ['core', 'words', 'children.ts', 'probes/lib/proxy-options.ts', 'probes/lib/http-proxy-rules.ts'],
+  notify: ['core', 'words', 'children.ts', 'probes/lib/proxy-options.ts', 'probes/lib/http-proxy-rules.ts', 'probes/lib/tls-context.ts'],
   config: ['core', 'probes/index.ts', 'notify/options.ts', 'notify/rules.ts'],
   'runtime.ts': ['core', 'words', 'children.ts', 'log.ts', 'config', 'probes/index.ts', 'each.ts', 'discover', 'diagnose', 'exporter', 'notify'],
   commands: ['core', 'words', 'log.ts', 'config', 'notify', 'probes/index.ts', 'report', 'discover', 'diagnose', 'exporter/server.ts', 'exporter/web-config.ts', 'each.ts', 'round.ts', 'runtime.ts'],

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { severityRank, type Alert } from './alert.ts'
-import { bindChannel, type BoundChannel } from './bind.ts'
+import type { BoundChannel } from './bind.ts'
 import type { Findings } from './findings.ts'
 import { handOver } from './hand-over.ts'
 import { noticeFor } from './notice-for.ts'
@@ -22,8 +22,8 @@ const BUG = 'an error inside Curlew: alerts of this channel are told with less, 
 
 export interface EngineDeps {
   readonly config: NotifyConfig
-  /** Where `proxy_from_environment` looks. */
-  readonly env: NodeJS.ProcessEnv
+  /** Those of the config. */
+  readonly bound: readonly BoundChannel[]
   /** Where everything is kept; with a shared one it holds what the shared one could not take. */
   readonly local: LocalOutbox
   readonly shared: SharedOutbox | undefined
@@ -40,8 +40,8 @@ export interface Engine {
 }
 
 /** Delivers what the outboxes hold to the channels of the config. */
-export function createEngine({ config, env, local, shared, lookUp, tell }: EngineDeps): Engine {
-  const channels = new Map(config.channels.map((channel) => [channel.name, bindChannel(channel, env)]))
+export function createEngine({ config, bound, local, shared, lookUp, tell }: EngineDeps): Engine {
+  const channels = new Map(bound.map((channel) => [channel.name, channel]))
   const routes = new Map(config.routes.map((route, index) => [routeName(route, index), route]))
   const outboxes = [local, ...shared ? [shared] : []]
   const stopping = new AbortController()

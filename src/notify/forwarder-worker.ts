@@ -1,5 +1,7 @@
+import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { bindChannel, type BoundChannel } from './bind.ts'
 import { createEngine, type Engine } from './engine.ts'
 import { createLookup } from './lookup.ts'
 import { notifySchema, type NotifyConfig } from './options.ts'
@@ -64,7 +66,7 @@ lines.on('line', (line) => {
   if (message.kind === 'found') lookup.found(message.id, message.answer)
   else if (message.kind === 'stop') void finish()
   else if (message.kind === 'config') {
-    configured = configured.then(() => configure(message.notify, message.directory, message.env)).catch(fail)
+    configured = configured.then(() => configure(message)).catch(fail)
     const first = configured
     if (!running) void inTurn(() => first)
   } else {
@@ -93,12 +95,14 @@ function finish(): Promise<void> {
  * The first config must do; a later one that cannot be used leaves what runs alone. Alerts are taken all the while: what is
  * being sent may need as long as a service takes to answer, and the next senders begin when the last ones have ended.
  */
-async function configure(raw: unknown, directory: string, env: NodeJS.ProcessEnv): Promise<void> {
+async function configure({ notify, directory, cwd, env }: Extract<ToForwarder, { kind: 'config' }>): Promise<void> {
   if (stopped) return
-  const config = notifySchema.parse(raw)
+  const config = withFilesIn(cwd, notifySchema.parse(notify))
   const old = running
+  let bound: readonly BoundChannel[]
   let opened: Opened
   try {
+    bound = config.channels.map((channel) => bindChannel(channel, env))
     opened = await open(config, directory)
   } catch (error) {
     if (!old) throw error
@@ -107,13 +111,23 @@ async function configure(raw: unknown, directory: string, env: NodeJS.ProcessEnv
   }
   await old?.engine.stop()
   lookup.ask(config.curlews)
-  running = { ...opened, config, engine: createEngine({ config, env, ...opened, lookUp: lookup.lookUp, tell }) }
+  running = { ...opened, config, engine: createEngine({ config, bound, ...opened, lookUp: lookup.lookUp, tell }) }
   if (old) {
     if (old.directory !== directory) tell({ kind: 'log', level: 'warn', message: 'the outbox has moved: what waits in the old directory is not told', fields: { old: old.directory, new: directory } })
     // After the write that may still use it.
     void inTurn(() => close(old))
   }
   tell({ kind: 'ready' })
+}
+
+/** The files that a section names are relative to where Curlew was started, and this process runs elsewhere. */
+function withFilesIn(cwd: string, config: NotifyConfig): NotifyConfig {
+  const at = (file: string | undefined) => file && resolve(cwd, file)
+  return {
+    ...config,
+    curlews: config.curlews.map((one) => ({ ...one, ca_file: at(one.ca_file) })),
+    channels: config.channels.map((one) => ({ ...one, ca_file: at(one.ca_file), cert_file: at(one.cert_file), key_file: at(one.key_file) })),
+  }
 }
 
 async function open(config: NotifyConfig, directory: string): Promise<Opened> {

@@ -143,7 +143,7 @@ export function createForwarder({ lookUp, metrics, log, onFailed }: ForwarderDep
 
   return {
     configure(notify, directory) {
-      configured = { kind: 'config', notify, directory, env: proxyVariables(process.env) }
+      configured = { kind: 'config', notify, directory, cwd: process.cwd(), env: proxyVariables(process.env) }
       if (child) tell(configured)
       else if (timer === undefined) start()
     },

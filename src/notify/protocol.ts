@@ -11,8 +11,11 @@ export interface ProbeQuestion {
 
 /** What the process that owns the HTTP socket tells the one that owns the outbox: one JSON a line. */
 export type ToForwarder =
-  /** The section `notify:` as it was read, where the outbox is (absolute), and the variables of the environment that name proxies. The first line; again after a reload. */
-  | { readonly kind: 'config', readonly notify: unknown, readonly directory: string, readonly env: Readonly<Record<string, string>> }
+  /**
+   * The section `notify:` as it was read, where the outbox is (absolute), what files in the section are relative to, and the
+   * variables of the environment that name proxies. The first line; again after a reload.
+   */
+  | { readonly kind: 'config', readonly notify: unknown, readonly directory: string, readonly cwd: string, readonly env: Readonly<Record<string, string>> }
   /** `body` is base64: what Alertmanager posted, unread. */
   | { readonly kind: 'alerts', readonly id: number, readonly path?: string, readonly body: string }
   | { readonly kind: 'found', readonly id: number, readonly answer: unknown }

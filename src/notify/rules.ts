@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { nearest } from '../core/nearest.ts'
 import { Secret } from '../core/secrets.ts'
 import { proxyIssues } from '../probes/lib/proxy-options.ts'
+import { fileProblems } from '../probes/lib/tls-context.ts'
 import { channelTypes } from './channels/index.ts'
 import { EVERYONE } from './mentions.ts'
 import type { ChannelConfig, NotifyConfig, RouteConfig } from './options.ts'
@@ -25,6 +26,7 @@ export function notifyIssues(config: NotifyConfig, { authenticated }: { readonly
     ...duplicates('route', config.routes.map(routeName), (index) => ['routes', index, ...config.routes[index]?.name === undefined ? [] : ['name']]),
     ...duplicates('time interval', config.time_intervals.map(({ name }) => name), (index) => ['time_intervals', index, 'name']),
     ...config.channels.flatMap((channel, index) => [...channelIssues(channel), ...config.allow_private_destinations ? [] : privateIssues(channel)].map(({ key, message }) => ({ path: ['channels', index, key], message }))),
+    ...config.curlews.flatMap(({ ca_file }, index) => fileIssues({ ca_file }).map(({ key, message }) => ({ path: ['curlews', index, key], message }))),
     ...config.routes.flatMap((route, index) => routeIssues(config, route).map((issue) => ({ ...issue, path: ['routes', index, ...issue.path] }))),
     ...unreachable(config.routes),
     ...people(config),
@@ -32,13 +34,13 @@ export function notifyIssues(config: NotifyConfig, { authenticated }: { readonly
   ]
 }
 
-function channelIssues(channel: ChannelConfig): { readonly key: string, readonly message: string }[] {
-  const { cert_file: certificate, key_file: key } = channel
-  return [
-    ...proxyIssues(channel),
-    ...certificate !== undefined && key === undefined ? [{ key: 'cert_file', message: 'expected key_file beside it' }] : [],
-    ...key !== undefined && certificate === undefined ? [{ key: 'key_file', message: 'expected cert_file beside it' }] : [],
-  ]
+function channelIssues({ ca_file, cert_file, key_file, ...channel }: ChannelConfig): readonly { readonly key: string, readonly message: string }[] {
+  return [...proxyIssues(channel), ...fileIssues({ ca_file, cert_file, key_file })]
+}
+
+/** The files must be there and belong together, as those of probes: at night, in a message that is not sent, is too late. */
+function fileIssues(files: Pick<ChannelConfig, 'ca_file'> & Partial<Pick<ChannelConfig, 'cert_file' | 'key_file'>>): ReturnType<typeof fileProblems> {
+  return fileProblems({ ...files, min_version: 'TLS1.2' })
 }
 
 /** What a name leads to is looked at with each connection; an address says it at once. */

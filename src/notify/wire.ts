@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs'
 import { lookup as resolve, type LookupAddress } from 'node:dns'
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpAgent, request as httpRequest, STATUS_CODES, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
+import type { SecureContext } from 'node:tls'
 import ipaddr from 'ipaddr.js'
 import { redact } from '../core/secrets.ts'
+import { trustOf } from '../probes/lib/tls-context.ts'
 import type { Answer, ChannelRequest, DeliveryReason } from './channel.ts'
 
 /** A request that got no answer. Whether the service has taken it is not known, unless it was never sent. */
@@ -31,6 +32,8 @@ export interface WireOptions {
 }
 
 const MOST_ANSWER_BYTES = 64 * 1024
+/** A proxy that does not open its tunnel keeps a connection that only Node knows of: it goes so long after the request. */
+const TUNNEL_SPARE_MS = 100
 
 /** Posts a message. Rejects with WireError only. */
 export function post({ url, headers, body }: ChannelRequest, options: WireOptions): Promise<Answer> {
@@ -50,25 +53,20 @@ function exchange(method: 'GET' | 'POST', url: string, headers: Readonly<Record<
   const { timeoutMs, allowPrivate, proxyUrl } = options
   const { protocol, hostname } = new URL(url)
   const literal = hostname.replace(/^\[|\]$/g, '')
-  if (!allowPrivate && isIP(literal) !== 0 && isPrivate(literal)) return Promise.reject(refused(literal))
+  // A name is looked up where it is connected to; behind a proxy that is the proxy's business, but for the one that is never public.
+  const isAtHome = isIP(literal) === 0 ? proxyUrl !== undefined && /(?:^|\.)localhost\.?$/.test(literal) : isPrivate(literal)
+  if (!allowPrivate && isAtHome) return Promise.reject(refused(literal))
   const secure = protocol === 'https:'
+  const via = proxyUrl === undefined ? '' : `through the proxy ${new URL(proxyUrl).host}: `
   const agentOptions = {
     keepAlive: false,
-    // Behind a proxy the name is the proxy's to resolve.
     ...(proxyUrl === undefined ? { lookup: guardedLookup(allowPrivate) } : { proxyEnv: { HTTP_PROXY: proxyUrl, HTTPS_PROXY: proxyUrl } }),
   }
   return new Promise((settle, reject) => {
-    let files: { readonly ca?: Buffer, readonly cert?: Buffer, readonly key?: Buffer }
-    try {
-      files = { ...read('ca', options.caFile), ...read('cert', options.certFile), ...read('key', options.keyFile) }
-    } catch (error) {
-      reject(new WireError('tls', `a file for TLS cannot be read: ${error instanceof Error ? error.message : String(error)}`))
-      return
-    }
-    const agent = secure ? new HttpsAgent({ ...agentOptions, ...files }) : new HttpAgent(agentOptions)
+    const agent = secure ? new HttpsAgent({ ...agentOptions, ...contextOf(options) }) : new HttpAgent(agentOptions)
     const content = body === undefined ? undefined : Buffer.from(body)
     const outgoing = (secure ? httpsRequest : httpRequest)(url, {
-      method, agent, headers: { 'User-Agent': 'curlew', ...headers, ...content ? { 'Content-Length': content.length } : {} },
+      method, agent, timeout: timeoutMs + TUNNEL_SPARE_MS, headers: { 'User-Agent': 'curlew', ...headers, ...content ? { 'Content-Length': content.length } : {} },
     })
     const done = () => {
       clearTimeout(timer)
@@ -77,16 +75,28 @@ function exchange(method: 'GET' | 'POST', url: string, headers: Readonly<Record<
     }
     const fail = (error: WireError) => { done(); reject(error) }
     // An answer may lie ready: a disk that held us up must not have the message told twice. What has come is read before.
-    const timer = setTimeout(() => setImmediate(() => fail(new WireError('timeout', `no answer within ${timeoutMs} ms`))), timeoutMs)
-    outgoing.on('error', (error) => fail(error instanceof WireError ? error : wireError(error)))
+    const timer = setTimeout(() => setImmediate(() => fail(new WireError('timeout', `${via}no answer within ${timeoutMs} ms`))), timeoutMs)
+    outgoing.on('error', (error) => fail(error instanceof WireError ? error : wireError(error, via)))
     outgoing.once('response', (response) => {
+      // No service asks for a login in this way.
+      if (proxyUrl !== undefined && response.statusCode === 407) return fail(new WireError('network', `${via}${tunnelAnswer(407)}`))
       collect(response, mostBytes, (text) => {
         done()
         settle({ status: response.statusCode ?? 0, headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)])), body: text })
-      }, (error) => fail(wireError(error)))
+      }, (error) => fail(wireError(error, via)))
     })
     outgoing.end(content)
   })
+}
+
+/** What is trusted and shown, where it is not the usual: made here, for in the middle of a tunnel nobody could catch what a file is wrong with. */
+function contextOf({ caFile, certFile, keyFile }: WireOptions): { readonly secureContext?: SecureContext } {
+  if ((caFile ?? certFile ?? keyFile) === undefined) return {}
+  try {
+    return { secureContext: trustOf({ ca_file: caFile, cert_file: certFile, key_file: keyFile, min_version: 'TLS1.2' }).context }
+  } catch (error) {
+    throw new WireError('tls', error instanceof Error ? error.message : String(error))
+  }
 }
 
 function collect(response: IncomingMessage, mostBytes: number, done: (text: string) => void, fail: (error: Error) => void): void {
@@ -103,15 +113,17 @@ function collect(response: IncomingMessage, mostBytes: number, done: (text: stri
   response.once('aborted', () => fail(new Error('the connection was cut in the middle of the answer')))
 }
 
-/** One file of TLS, where it is named. */
-function read<K extends string>(key: K, file: string | undefined): Partial<Record<K, Buffer>> {
-  return file === undefined ? {} : { [key]: readFileSync(file) } as Record<K, Buffer> // safe: the one key is K
-}
-
-function wireError(error: Error): WireError {
+function wireError(error: Error, via: string): WireError {
+  // Node's own sentence names the proxy's address, which is secret.
+  if ('statusCode' in error && typeof error.statusCode === 'number') return new WireError('network', `${via}${tunnelAnswer(error.statusCode)}`)
   const code = 'code' in error ? String(error.code) : ''
   const tls = /^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO)/.test(code)
-  return new WireError(tls ? 'tls' : 'network', code !== '' && !error.message.includes(code) ? `${code}: ${error.message}` : error.message)
+  return new WireError(tls ? 'tls' : 'network', `${via}${code !== '' && !error.message.includes(code) ? `${code}: ` : ''}${error.message}`)
+}
+
+/** What a proxy says that does not let us through. */
+function tunnelAnswer(status: number): string {
+  return `it answers ${[status, STATUS_CODES[status]].join(' ').trim()}${status === 407 ? ': the user name and password of proxy_url' : ''}`
 }
 
 /** Resolves as usual, but to no address that is not public: a name may point anywhere, at the time of each connection. */

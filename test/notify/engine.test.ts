@@ -1,4 +1,5 @@
 import { afterEach, expect, it } from 'vitest'
+import { bindChannel } from '../../src/notify/bind.ts'
 import { createEngine, type Engine } from '../../src/notify/engine.ts'
 import { notifySchema } from '../../src/notify/options.ts'
 import { NotSynced, OutboxFull } from '../../src/notify/outbox.ts'
@@ -22,7 +23,7 @@ async function started({ lookUp = () => Promise.resolve(undefined), refusal }: {
   const shared = refusal && { ...await opened(), accept: () => Promise.reject(refusal), letFirst: () => Promise.reject(refusal) }
   const told: FromForwarder[] = []
   const config = notifySchema.parse({ allow_unauthenticated: true, allow_private_destinations: true, channels: [{ name: 'ops', type: 'webhook', ...webhookEntry(fake) }], routes: [{ channel: 'ops' }] })
-  const engine: Engine = createEngine({ config, env: {}, local, shared, lookUp, tell: (line) => told.push(line) })
+  const engine: Engine = createEngine({ config, bound: config.channels.map((channel) => bindChannel(channel, {})), local, shared, lookUp, tell: (line) => told.push(line) })
   await owner.started(Promise.resolve(engine))
   const alert = (name: string) => ({ status: 'firing' as const, labels: { alertname: name, severity: 'critical' }, annotations: {}, startsAt: Date.now(), generatorURL: '', fingerprint: name })
   const accept = (...names: string[]) => engine.accept([{ route: 'route-1', channel: 'ops', alerts: names.map(alert), context: { receiver: 'r', groupKey: '{}', groupLabels: {}, externalURL: '', truncatedAlerts: 0 } }])

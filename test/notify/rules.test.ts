@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { pathText } from '../../src/core/yaml.ts'
 import { notifyIssues } from '../../src/notify/rules.ts'
+import { makeCertificates } from '../support/certificates.ts'
 import { notifyConfig, someChannels } from '../support/notify.ts'
 
 const issues = (section: object, authenticated = false) => notifyIssues(notifyConfig(section), { authenticated }).map(({ path, message }) => `${pathText(path)}: ${message}`)
@@ -32,8 +33,12 @@ describe('tokens', () => {
 it('what belongs together in a channel stands together', () => {
   const [a] = someChannels('a')
   expect(issues({ channels: [{ ...a, proxy_url: 'http://proxy.test:3128', proxy_from_environment: true }] })).toEqual(['channels[0].proxy_from_environment: expected either proxy_url or proxy_from_environment'])
-  expect(issues({ channels: [{ ...a, no_proxy: '10.0.0.0/8', cert_file: '/c.pem' }] })).toEqual(['channels[0].no_proxy: expected proxy_url beside it', 'channels[0].cert_file: expected key_file beside it'])
-  expect(issues({ channels: [{ ...a, key_file: '/k.pem' }] })).toEqual(['channels[0].key_file: expected cert_file beside it'])
+  const { caFile, client, good } = makeCertificates()
+  expect(issues({ channels: [{ ...a, no_proxy: '10.0.0.0/8', cert_file: client.certFile }] })).toEqual(['channels[0].no_proxy: expected proxy_url beside it', 'channels[0].cert_file: expected key_file beside it'])
+  expect(issues({ channels: [{ ...a, key_file: client.keyFile }] })).toEqual(['channels[0].key_file: expected cert_file beside it'])
+  expect(issues({ channels: [{ ...a, ca_file: caFile, cert_file: client.certFile, key_file: good.keyFile }] })).toEqual([`channels[0].key_file: expected the private key of the certificate in ${client.certFile}`])
+  expect(issues({ channels: [{ ...a, ca_file: client.keyFile }] })).toEqual([`channels[0].ca_file: expected certificates in PEM form in ${client.keyFile}`])
+  expect(issues({ curlews: [{ url: 'https://curlew.test', ca_file: '/nonexistent' }] })).toEqual([expect.stringMatching(/^curlews\[0\]\.ca_file: expected a readable file: .*\/nonexistent/)])
 })
 
 it.each([

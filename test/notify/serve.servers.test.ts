@@ -1,10 +1,13 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
+import { createServer as createTlsServer } from 'node:https'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
+import { makeCertificates } from '../support/certificates.ts'
 import { runCurlew, serveCurlew } from '../support/curlew.ts'
 import { firing, postAlerts, textOf, TOKEN } from '../support/notify.ts'
 import { createOwner } from '../support/owner.ts'
 import { eventually } from '../support/process.ts'
+import { listening } from '../support/tcp.ts'
 import { fakeSlack, slackEntry } from './fakes/slack.ts'
 
 const owner = createOwner()
@@ -93,4 +96,26 @@ it('goes on probing where the section that a reload has added cannot be used, an
   expect((await curlew.get('/-/healthy')).status).toBe(200)
   rmSync(join(path, 'file'))
   await eventually(async () => (await postAlerts(curlew.url, firing('Later'))).status === 200, 15_000, 'the webhook')
+})
+
+it('finds files of TLS where Curlew was started, and stays as it was where a reload names a proxy that cannot be used', { timeout: 30_000 }, async () => {
+  const { path, write } = owner.place()
+  const { caFile, good } = makeCertificates()
+  let taken = 0
+  const service = await owner.opened(listening(createTlsServer({ cert: good.cert, key: good.key }, (request, response) => {
+    request.resume().on('end', () => { taken++; response.end('ok') })
+  })))
+  write('ca.pem', readFileSync(caFile, 'utf8'))
+  const channel = { name: 'ops', type: 'webhook', url: `https://localhost:${service.port}/`, secret: 'a-secret-that-is-long-enough', ca_file: 'ca.pem' }
+  const section = (more: object) => ({ notify: { token: TOKEN, allow_private_destinations: true, channels: [{ ...channel, ...more }], routes: [{ channel: 'ops' }] } })
+  const curlew = await owner.started(serveCurlew(['-c', write('curlew.yaml', section({}))], { cwd: path, serve: ['notify', 'serve'], env: { https_proxy: 'socks5://127.0.0.1:1' } }))
+  await eventually(async () => (await postAlerts(curlew.url, firing('First'))).status === 200, 8_000, 'the webhook')
+  await eventually(() => taken === 1, 5_000, 'the alert')
+
+  write('curlew.yaml', section({ proxy_from_environment: true }))
+  process.kill(curlew.pid, 'SIGHUP')
+  await eventually(() => curlew.output().includes('https_proxy is no http:// or https:// URL of a proxy'), 8_000, 'a sentence')
+  expect((await postAlerts(curlew.url, firing('Second'))).status).toBe(200)
+  await eventually(() => taken === 2, 5_000, 'the second alert')
+  expect(curlew.output()).toContain('the old one stays')
 })
