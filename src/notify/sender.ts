@@ -49,7 +49,7 @@ const MOST_ENTRIES = 200
 const SUSPECT_ATTEMPTS = 3
 /** Messages that are under way at a time: the suspect, and one to find out whether it is one. */
 const MOST_FROZEN = 2
-/** So many are enough to find one alert among all that a message can hold; a service that refuses more refuses everything. */
+/** A service that refuses so many alerts, each alone and none taken between, refuses everything: fewer are neighbours of one kind. */
 const MOST_REFUSED = 12
 /** How often a channel that needs a person is tried. */
 const DEAD_RETRY_MS = 60_000
@@ -78,7 +78,7 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
   /** A part that the service has taken and the outbox does not know of yet: a full disk, a Redis that has just gone. */
   let unwritten: { readonly message: Message, readonly sent: number } | undefined
   let lastHalf = 0
-  /** Messages that were refused for good since one was taken. */
+  /** Alerts that were refused for good, each alone, since a message was taken. */
   let refusedInRow = 0
   let ring: (() => void) | undefined
   let woken = false
@@ -249,8 +249,8 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     const { outcome, reason, detail } = verdict
     const now = Date.now()
     if (outcome === 'message_bad') {
-      refusedInRow++
-      if (message.entries.length > 1 && message.sent === 0 && refusedInRow <= MOST_REFUSED) await halve(held, message)
+      if (message.entries.length === 1) refusedInRow++
+      if (message.entries.length > 1 && message.sent === 0 && refusedInRow < MOST_REFUSED) await halve(held, message)
       else await giveUp(held, message.entries, reason, detail, now)
       return 0
     }
@@ -267,7 +267,8 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     }
     // Who is too fast and not told for how long waits until the whole rate is free again.
     const limited = reason === 'rate_limited' ? verdict.afterMs ?? Math.max(...channel.rates.map(({ perMs }) => perMs)) : undefined
-    const waitMs = outcome === 'channel_dead' ? DEAD_RETRY_MS : limited ?? Math.max(verdict.afterMs ?? 0, backoffMs(Math.max(failures, message.attempts + 1)))
+    // Some say "at once" each time.
+    const waitMs = outcome === 'channel_dead' ? DEAD_RETRY_MS : Math.max(limited ?? verdict.afterMs ?? 0, backoffMs(Math.max(failures, message.attempts + 1)))
     if (limited !== undefined) await outbox.pause(channel.robot, now + limited)
     await outbox.postpone(held, message.id, now + waitMs)
     // A suspect waits for itself; the channel goes on with another one.

@@ -146,6 +146,15 @@ it('waits for as long as the service says', async () => {
   expect(Date.now() - before).toBeGreaterThanOrEqual(1_900)
 })
 
+it.each([['0', 'at once'], ['', 'in no time that it tells']])('comes back ever later where the service takes nothing and says retry-after: "%s"', async (seconds) => {
+  const { fake, sender } = await started({ deadlineMs: 3_000, rates: [{ messages: 1_000, per: '100ms' }] })
+  fake.fail(() => ({ status: 429, body: '', headers: seconds === '' ? {} : { 'retry-after': seconds } }))
+  await outbox.accept([incoming([alertOf('a')])], Date.now())
+  sender.wake()
+  await empty()
+  expect(fake.requests()).toBeLessThan(5)
+})
+
 it('puts many notifications into digests near the limit, the gravest first, and loses none', async () => {
   const { fake, sender } = await started({ rates: [{ messages: 8, per: '6s' }], fake: { rates: [{ messages: 8, perMs: 6_000 }] } })
   const names = Array.from({ length: 50 }, (_, index) => `n${index}`)
@@ -215,13 +224,23 @@ it('finds the one alert that the service refuses, and tells the others', async (
   expect((await outbox.dead({ most: 10 })).map(({ alert }) => alert.labels['alertname'])).toEqual(['poison'])
 })
 
+it.each([3, 8, 11])('finds %i neighbours that the service refuses, and tells all the others', async (count) => {
+  const { fake, sender } = await started()
+  fake.fail((_number, body) => (body.includes('poison') ? { status: 400, body: 'bad message' } : undefined))
+  await outbox.accept([incoming(Array.from({ length: 100 }, (_, index) => alertOf(`${index >= 40 && index < 40 + count ? 'poison' : 'a'}${index}`)))], Date.now())
+  sender.wake()
+  await empty()
+  expect((await outbox.dead({ most: 100 })).map(({ alert }) => alert.labels['alertname']?.replace(/\d+/, ''))).toEqual(Array.from({ length: count }, () => 'poison'))
+  expect(new Set(told(fake).flat()).size).toBe(100 - count)
+})
+
 it('gives up in a few tries what a service refuses whatever it says', async () => {
   const { fake, sender } = await started()
   fake.fail(() => ({ status: 400, body: 'bad message' }))
   await outbox.accept([incoming(Array.from({ length: 40 }, (_, index) => alertOf(`a${index}`)))], Date.now())
   sender.wake()
   await empty()
-  expect(fake.requests()).toBeLessThan(30)
+  expect(fake.requests()).toBeLessThan(40)
   expect(await outbox.dead({ most: 100 })).toHaveLength(40)
 })
 
