@@ -30,7 +30,7 @@ export function createForwarding({ registry, ...deps }: Omit<ForwarderDeps, 'met
   return {
     configure(config, raw, directory) {
       current = config
-      metrics.configured(config.channels.map(({ name }) => name), config.storage.entries)
+      metrics.configured(config.channels.map(({ name }) => name), config.storage.entries, config.redis !== undefined)
       forwarder.configure(raw, directory)
     },
     webhook: {

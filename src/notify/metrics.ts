@@ -30,8 +30,8 @@ const OUTCOMES = [DELIVERED, ...['retried', 'fallback', 'dead'].flatMap((result)
 export interface NotifyMetrics {
   up(up: boolean): void
   request(code: number): void
-  /** The config's channels, and how many entries it allows; each channel has its series from then on. */
-  configured(channels: readonly string[], entries: number): void
+  /** The config's channels, how many entries it allows, and whether it shares an outbox; each channel has its series from then on. */
+  configured(channels: readonly string[], entries: number, shared: boolean): void
   take(line: Extract<FromForwarder, { kind: 'accepted' | 'channel' | 'depths' | 'looked_up' | 'shared' }>): void
 }
 
@@ -66,6 +66,7 @@ export function createNotifyMetrics(registry: Registry): NotifyMetrics {
   })
   const depths = new Map<boolean, Extract<FromForwarder, { kind: 'depths' }>['depths']>()
   let most = 1
+  let isShared = false
 
   function showDepths(): void {
     const all = [...depths.values()].flat()
@@ -85,8 +86,14 @@ export function createNotifyMetrics(registry: Registry): NotifyMetrics {
   return {
     up: (isUp) => up.set(Number(isUp)),
     request: (code) => requests.inc({ code: String(code) }),
-    configured(channels, entries) {
+    configured(channels, entries, shared) {
       most = entries
+      isShared = shared
+      // What a Redis held that a reload has taken away would stand there for ever.
+      if (!isShared) {
+        depths.delete(false)
+        sharedUp?.remove({})
+      }
       for (const gone of [...oldestAt.keys()].filter((channel) => !channels.includes(channel))) {
         oldestAt.delete(gone)
         for (const metric of [persisted, messages, coalesced, latency]) metric.remove({ channel: gone })
@@ -112,6 +119,7 @@ export function createNotifyMetrics(registry: Registry): NotifyMetrics {
           for (const [channel, count] of Object.entries(line.queued)) persisted.inc({ channel }, count)
           break
         case 'depths':
+          if (!line.local && !isShared) break
           depths.set(line.local, line.depths)
           showDepths()
           break
@@ -119,6 +127,7 @@ export function createNotifyMetrics(registry: Registry): NotifyMetrics {
           lookups.inc({ result: line.found ? 'found' : 'none' })
           break
         case 'shared':
+          if (!isShared) break
           sharedUp ??= gauge(NOTIFY.shared)
           sharedUp.set(Number(line.up))
           break

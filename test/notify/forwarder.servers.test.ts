@@ -32,7 +32,7 @@ async function fake(): Promise<Fake> {
 function started(deps: Partial<ForwarderDeps> = {}) {
   const registry = new Registry()
   const metrics = createNotifyMetrics(registry)
-  metrics.configured(['ops'], 1_000)
+  metrics.configured(['ops'], 1_000, false)
   const failures: string[] = []
   const logged: { level: string, message: string, fields: Readonly<Record<string, unknown>> }[] = []
   const forwarder = createForwarder({

@@ -6,7 +6,7 @@ import { createNotifyMetrics, NOTIFY } from '../../src/notify/metrics.ts'
 function setUp(...channels: readonly string[]) {
   const registry = new Registry()
   const metrics = createNotifyMetrics(registry)
-  metrics.configured(channels, 200)
+  metrics.configured(channels, 200, true)
   const lines = async (name: string) => (await registry.metrics()).split('\n').filter((line) => line.startsWith(name) && !line.includes('_bucket'))
   return { registry, metrics, lines }
 }
@@ -37,7 +37,7 @@ describe('the metrics of the forwarder', () => {
     expect(await lines('curlew_notify_oldest_pending_seconds')).toEqual(['curlew_notify_oldest_pending_seconds{channel="ops"} 0', 'curlew_notify_oldest_pending_seconds{channel="dba"} 0'])
     // Else a rule would not see the first one that is given up.
     expect(await lines('curlew_notify_deliveries_total{channel="ops",result="dead"')).toEqual(DELIVERY_REASONS.map((reason) => `curlew_notify_deliveries_total{channel="ops",result="dead",reason="${reason}"} 0`))
-    metrics.configured(['dba'], 200)
+    metrics.configured(['dba'], 200, true)
     // What was under way when the channel went must not bring it back.
     metrics.take({ kind: 'channel', channel: 'ops', event: { kind: 'delivered', entries: [{ waitedMs: 1 }] } })
     expect(await lines('curlew_notify_')).toEqual(expect.not.arrayContaining([expect.stringContaining('"ops"')]))
@@ -71,12 +71,29 @@ describe('the metrics of the forwarder', () => {
   it('forgets a channel that a reload has taken away, but not the alerts that were lost with it', async () => {
     const registry = new Registry()
     const metrics = createNotifyMetrics(registry)
-    metrics.configured(['old', 'new'], 100)
+    metrics.configured(['old', 'new'], 100, false)
     metrics.take({ kind: 'channel', channel: 'old', event: { kind: 'retried', reason: 'network', entries: 1, detail: '' } })
-    metrics.configured(['new'], 100)
+    metrics.configured(['new'], 100, false)
     metrics.take({ kind: 'channel', channel: 'old', event: { kind: 'delivered', entries: [{ waitedMs: 1 }] } })
     metrics.take({ kind: 'channel', channel: 'old', event: { kind: 'dead', reason: 'unknown_channel', entries: 3, detail: '' } })
     expect((await registry.metrics()).split('\n').filter((line) => line.includes('"old"'))).toEqual(['curlew_notify_deliveries_total{channel="old",result="dead",reason="unknown_channel"} 3'])
+  })
+
+  it('forget what a shared store held that a reload has taken away, whatever it still tells', async () => {
+    const { metrics, lines } = setUp('ops')
+    const shared = { kind: 'depths', local: false, depths: [{ channel: 'ops', waiting: 40, oldestAt: Date.now() - 60_000, dead: 10 }] } as const
+    metrics.take({ kind: 'shared', up: true })
+    metrics.take({ kind: 'depths', local: true, depths: [{ channel: 'ops', waiting: 4, dead: 1 }] })
+    metrics.take(shared)
+    metrics.configured(['ops'], 200, false)
+    metrics.take(shared)
+    metrics.take({ kind: 'shared', up: false })
+    expect(await lines('curlew_notify_outbox_rows')).toEqual(['curlew_notify_outbox_rows{channel="ops",state="waiting"} 4', 'curlew_notify_outbox_rows{channel="ops",state="dead"} 1'])
+    expect(await lines('curlew_notify_oldest_pending_seconds')).toEqual(['curlew_notify_oldest_pending_seconds{channel="ops"} 0'])
+    expect(await lines('curlew_notify_shared_store_up')).toEqual([])
+    metrics.configured(['ops'], 200, true)
+    metrics.take({ kind: 'shared', up: true })
+    expect(await lines('curlew_notify_shared_store_up')).toEqual(['curlew_notify_shared_store_up 1'])
   })
 
   it('say nothing of a shared store where there is none', async () => {
