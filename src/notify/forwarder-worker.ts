@@ -24,6 +24,7 @@ const HOLD_ENDS_MS = 300_000
 const LAST_WORDS_MS = 500
 /** Requests that are written in one step: a disk takes as long for one as for many. */
 const MOST_AT_ONCE = 200
+const COMPLAIN_MS = 60_000
 
 interface Request {
   readonly id: number
@@ -54,6 +55,8 @@ interface Running extends Opened {
 const waiting: Request[] = []
 let running: Running | undefined
 let stopped = false
+/** What was last said of alerts that could not be kept. */
+let said = { error: '', at: 0 }
 /** Configs, one after the other. */
 let configured: Promise<void> = Promise.resolve()
 /** Writes, one after the other. */
@@ -195,10 +198,26 @@ async function keep(engine: Engine, good: readonly Planned[]): Promise<void> {
       for (const one of good) await keep(engine, [one])
       return
     }
-    const why = error instanceof OutboxFull ? 'The outbox is full: see curlew notify dead, and the channels that do not deliver.' : `The outbox cannot be written: ${sentence(error)}.`
-    tell({ kind: 'log', level: 'error', message: 'alerts could not be kept', fields: { error: why } })
+    const why = error instanceof OutboxFull ? whyFull(good) : `The outbox cannot be written: ${sentence(error)}.`
+    complain(why)
     for (const { id } of good) answer(id, 503, why)
   }
+}
+
+function whyFull(good: readonly Planned[]): string {
+  const most = running?.config.storage.entries ?? 0
+  const entries = good.flatMap(({ incoming }) => incoming).reduce((sum, { alerts }) => sum + alerts.length, 0)
+  return entries > most
+    ? `The notification is ${entries} alerts, each counted once a channel, and the outbox never holds more than ${most}: raise storage.entries, or set max_alerts in Alertmanager's webhook_configs.`
+    : 'The outbox is full: see curlew notify dead, and the channels that do not deliver.'
+}
+
+/** Each Alertmanager comes again with each of its groups: one line a minute says as much. */
+function complain(error: string): void {
+  const now = performance.now()
+  if (error === said.error && now - said.at < COMPLAIN_MS) return
+  said = { error, at: now }
+  tell({ kind: 'log', level: 'error', message: 'alerts could not be kept', fields: { error } })
 }
 
 async function end(): Promise<void> {

@@ -19,7 +19,7 @@ const toldOf = (chat: Fake, name: string) => chat.messages.map(({ body }) => mes
 async function replica(chat: Fake, redis: string) {
   const registry = new Registry()
   const metrics = createNotifyMetrics(registry)
-  metrics.configured(['ops'], 1_000)
+  metrics.configured(['ops'], 1_000, true)
   const forwarder = createForwarder({ lookUp: () => undefined, metrics, onFailed() {}, log() {} })
   await owner.started(Promise.resolve({ stop: () => forwarder.stop(2_000, 2_000) }))
   forwarder.configure({

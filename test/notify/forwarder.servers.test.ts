@@ -32,7 +32,7 @@ async function fake(): Promise<Fake> {
 function started(deps: Partial<ForwarderDeps> = {}) {
   const registry = new Registry()
   const metrics = createNotifyMetrics(registry)
-  metrics.configured(['ops'], 1_000, false)
+  metrics.configured(['ops'], 1_000, true)
   const failures: string[] = []
   const logged: { level: string, message: string, fields: Readonly<Record<string, unknown>> }[] = []
   const forwarder = createForwarder({
@@ -87,7 +87,7 @@ it('answers when it is kept, delivers, and ends when it is told', async () => {
 
 it('keeps what there is room for, whatever comes beside it', async () => {
   const to = await fake()
-  const { forwarder, up } = started()
+  const { forwarder, up, logged } = started()
   forwarder.configure(configOf(to, { storage: { entries: 100 } }), directory())
   await up()
   const tooMany = payload(...Array.from({ length: 101 }, (_, index) => alert(`much ${index}`)))
@@ -95,6 +95,10 @@ it('keeps what there is room for, whatever comes beside it', async () => {
   const answers = await Promise.all([payload(alert('first')), tooMany, payload(alert('a')), payload(alert('b'))].map((body) => forwarder.receive(undefined, body)))
   expect(answers.map(({ status }) => status)).toEqual([200, 503, 200, 200])
   await eventually(() => ['first', 'a', 'b'].every((name) => titles(to).join().includes(name)))
+  expect(answers[1]?.text).toMatch(/is 101 alerts.*never holds more than 100: raise storage\.entries/)
+  expect(await forwarder.receive(undefined, tooMany)).toEqual(answers[1])
+  // One line, however often an Alertmanager comes again.
+  expect(logged.filter(({ message }) => message === 'alerts could not be kept')).toHaveLength(1)
 })
 
 it('says what its config and its directory are not good for', async () => {

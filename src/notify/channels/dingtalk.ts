@@ -83,7 +83,7 @@ function meaningOf(code: number, said: string): Meaning {
   // One code for all security settings; only the words differ, in English or Chinese.
   // No message would pass, whatever it says: the robot wants another keyword than the config has.
   if (/keyword|关键词/i.test(said)) return dead('keyword')
-  return /sign|timestamp|签名|时间戳/i.test(said) ? dead('unauthorized') : dead('forbidden')
+  return /\bsign|\btimestamp|签名|时间戳/i.test(said) ? dead('unauthorized') : dead('forbidden')
 }
 
 function verdict(answer: Answer): Verdict {

@@ -52,6 +52,7 @@ channelContract(dingtalk, {
     { body: { errcode: 310_000, errmsg: 'sign not match, more: [https://x]' }, verdict: { outcome: 'channel_dead', reason: 'unauthorized' } },
     { body: { errcode: 310_000, errmsg: 'invalid timestamp, more: [https://x]' }, verdict: { outcome: 'channel_dead', reason: 'unauthorized' } },
     { body: { errcode: 310_000, errmsg: 'description:机器人发送签名不匹配;solution:请确认签名;link:x' }, verdict: { outcome: 'channel_dead', reason: 'unauthorized' } },
+    { body: { errcode: 310_000, errmsg: 'description:ip 不在白名单;solution:请添加;link:https://open.dingtalk.com/document/assign-an-ip' }, verdict: { outcome: 'channel_dead', reason: 'forbidden' } },
     { body: { errcode: 310_000, errmsg: 'ip 203.0.113.7 not in whitelist' }, verdict: { outcome: 'channel_dead', reason: 'forbidden' } },
     { body: { errcode: 300_001, errmsg: 'token is not exist' }, verdict: { outcome: 'channel_dead', reason: 'unauthorized' } },
     { body: { errcode: 300_005, errmsg: 'token is not exist' }, verdict: { outcome: 'channel_dead', reason: 'unauthorized' } },
