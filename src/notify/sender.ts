@@ -78,7 +78,7 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
   /** A part that the service has taken and the outbox does not know of yet: a full disk, a Redis that has just gone. */
   let unwritten: { readonly message: Message, readonly sent: number } | undefined
   let lastHalf = 0
-  /** Alerts that were refused for good, each alone, since a message was taken. */
+  /** Alerts that were refused for good or could not be composed, each alone, since a message was taken. */
   let refusedInRow = 0
   let ring: (() => void) | undefined
   let woken = false
@@ -174,13 +174,14 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     return freeze(held, chosen, parts, digest)
   }
 
-  /** What entries are told by. Those that an error of ours keeps from being told at all are given up: they would keep the others back for ever. */
+  /** What entries are told by. One that an error of ours keeps from being told at all is given up: it would keep the others back for ever. */
   async function partsOf(held: Lease, entries: readonly Entry[], how: { readonly digest: boolean, readonly more: number }): Promise<readonly Body[] | undefined> {
     try {
       return (await compose(entries, how)).parts
     } catch (error) {
       on({ kind: 'bug', error })
-      await giveUp(held, entries, 'rejected', 'an error inside Curlew: its log says more', Date.now())
+      if (mayPart(entries)) separate(entries)
+      else await giveUp(held, entries, 'rejected', 'an error inside Curlew: its log says more', Date.now())
       return undefined
     }
   }
@@ -249,8 +250,7 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     const { outcome, reason, detail } = verdict
     const now = Date.now()
     if (outcome === 'message_bad') {
-      if (message.entries.length === 1) refusedInRow++
-      if (message.entries.length > 1 && message.sent === 0 && refusedInRow < MOST_REFUSED) await halve(held, message)
+      if (message.sent === 0 && mayPart(message.entries)) await halve(held, message)
       else await giveUp(held, message.entries, reason, detail, now)
       return 0
     }
@@ -277,12 +277,22 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     return pausedUntil - now
   }
 
+  /** Whether entries that cannot be told together are tried in halves; counts those that stand alone. */
+  function mayPart(entries: readonly Entry[]): boolean {
+    if (entries.length === 1) refusedInRow++
+    return entries.length > 1 && refusedInRow < MOST_REFUSED
+  }
+
   /** One alert that the service refuses must not take the others with it. */
   async function halve(held: Lease, { id, entries }: Message): Promise<void> {
+    separate(entries)
+    await outbox.thaw(held, id)
+  }
+
+  function separate(entries: readonly Entry[]): void {
     if (halves.size > MOST_ENTRIES * 10) halves.clear()
     const [left, right] = [++lastHalf, ++lastHalf]
     for (const [index, entry] of entries.entries()) halves.set(entry.id, index < entries.length / 2 ? left : right)
-    await outbox.thaw(held, id)
   }
 
   /** While the channel does not work, what has waited for too long goes to the fallback, or to the dead; returns the messages that stay. */
