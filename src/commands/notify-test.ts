@@ -1,5 +1,7 @@
-import { bindChannel } from '../notify/bind.ts'
+import { ProbeFailure } from '../core/probe.ts'
+import { bindChannel, type BoundChannel } from '../notify/bind.ts'
 import type { Notice } from '../notify/notice.ts'
+import type { ChannelConfig } from '../notify/options.ts'
 import { post, WireError } from '../notify/wire.ts'
 import { readNotify } from './notify-config.ts'
 import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
@@ -32,7 +34,7 @@ export async function notifyTest(args: readonly string[], io: Io): Promise<numbe
   const found = config.channels.find((one) => one.name === name)
   if (!found) throw new UsageError(`there is no channel ${name}: expected one of ${config.channels.map((one) => one.name).join(', ')}`)
 
-  const channel = bindChannel(found, io.env)
+  const channel = bound(found, io)
   const { title, line } = TEXTS[lang]
   const notice: Notice = { tone: 'info', title, lead: [[{ kind: 'text', text: line }]], blocks: [], tail: [], links: [], mentions: [], everyone: false }
   try {
@@ -49,4 +51,14 @@ export async function notifyTest(args: readonly string[], io: Io): Promise<numbe
     io.out(`${name}: not taken (${error.reason}): ${error.message}\n`)
   }
   return EXIT.failed
+}
+
+function bound(channel: ChannelConfig, io: Io): BoundChannel {
+  try {
+    return bindChannel(channel, io.env)
+  } catch (error) {
+    // A proxy of the environment that is none.
+    if (error instanceof ProbeFailure) throw new UsageError(error.message)
+    throw error
+  }
 }

@@ -27,7 +27,7 @@ export interface BoundChannel {
   lint(notice: Notice): readonly string[]
 }
 
-/** `env` is where `proxy_from_environment` looks. Throws an Error when that names no proxy that can be used; its message is a sentence. */
+/** `env` is where `proxy_from_environment` looks. Throws ProbeFailure('http_proxy_setting') when that names no proxy that can be used; its message is a sentence. */
 export function bindChannel(config: ChannelConfig, env: NodeJS.ProcessEnv): BoundChannel {
   const type = channelTypes.find((known) => known.type === config.type)
   if (!type) throw new Error(`no channel type ${config.type} is registered`)

@@ -112,7 +112,10 @@ it('finds files of TLS where Curlew was started, and stays as it was where a rel
   await eventually(async () => (await postAlerts(curlew.url, firing('First'))).status === 200, 8_000, 'the webhook')
   await eventually(() => taken === 1, 5_000, 'the alert')
 
-  write('curlew.yaml', section({ proxy_from_environment: true }))
+  const changed = write('curlew.yaml', section({ proxy_from_environment: true }))
+  const tried = await runCurlew(['notify', 'test', 'ops', '-c', changed], { cwd: path, env: { https_proxy: 'socks5://127.0.0.1:1' } })
+  expect(tried).toMatchObject({ code: 2, stderr: expect.stringContaining('https_proxy is no http:// or https:// URL of a proxy') })
+  expect(tried.stderr).not.toContain('inside Curlew')
   process.kill(curlew.pid, 'SIGHUP')
   await eventually(() => curlew.output().includes('https_proxy is no http:// or https:// URL of a proxy'), 8_000, 'a sentence')
   expect((await postAlerts(curlew.url, firing('Second'))).status).toBe(200)
