@@ -98,7 +98,8 @@ export function createNotifyMetrics(registry: Registry): NotifyMetrics {
         oldestAt.delete(gone)
         for (const metric of [persisted, messages, coalesced, latency]) metric.remove({ channel: gone })
         for (const state of ['waiting', 'dead']) rows.remove({ channel: gone, state })
-        for (const outcome of OUTCOMES) deliveries.remove({ channel: gone, ...outcome })
+        // What is lost with it is told by a series that has been there: a new one is no increase to a rule.
+        for (const outcome of OUTCOMES) if (outcome.reason !== 'unknown_channel') deliveries.remove({ channel: gone, ...outcome })
       }
       for (const channel of channels) {
         oldestAt.set(channel, oldestAt.get(channel))
