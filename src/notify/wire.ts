@@ -118,7 +118,10 @@ function wireError(error: Error, via: string): WireError {
   if ('statusCode' in error && typeof error.statusCode === 'number') return new WireError('network', `${via}${tunnelAnswer(error.statusCode)}`)
   const code = 'code' in error ? String(error.code) : ''
   const tls = /^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO)/.test(code)
-  return new WireError(tls ? 'tls' : 'network', `${via}${code !== '' && !error.message.includes(code) ? `${code}: ` : ''}${error.message}`)
+  // Node's own advice on what it does not trust is a flag of its own.
+  const advice = /^(?:DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code) ? '; ca_file names the authorities that a channel trusts' : ''
+  const message = error.message.replace(/; if the root CA is installed locally.*$/, '') + advice
+  return new WireError(tls ? 'tls' : 'network', `${via}${code !== '' && !message.includes(code) ? `${code}: ` : ''}${message}`)
 }
 
 /** What a proxy says that does not let us through. */

@@ -52,7 +52,7 @@ it('shows its own certificate and trusts the authorities that it is told', async
   expect(await send(url, bound({ ca_file: caFile, cert_file: client.certFile, key_file: client.keyFile }))).toMatchObject({ status: 200 })
   expect(names).toHaveLength(1)
   await expect(send(url, bound({ ca_file: caFile }))).rejects.toMatchObject({ reason: expect.stringMatching(/tls|network/) })
-  await expect(send(url, bound({ cert_file: client.certFile, key_file: client.keyFile }))).rejects.toMatchObject({ reason: 'tls' })
+  await expect(send(url, bound({ cert_file: client.certFile, key_file: client.keyFile }))).rejects.toMatchObject({ reason: 'tls', message: expect.stringMatching(/; ca_file names the authorities that a channel trusts$/) })
   await expect(send(url, bound({ ca_file: '/nonexistent' }))).rejects.toMatchObject({ reason: 'tls', message: expect.stringContaining('/nonexistent') })
   await expect(get(url, {}, { timeoutMs: 1_000, allowPrivate: true, caFile: caFile, certFile: client.certFile, keyFile: client.keyFile })).resolves.toMatchObject({ status: 200 })
 })
