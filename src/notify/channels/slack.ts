@@ -11,7 +11,7 @@ import { cutTo, linkUrl, oneLine } from '../text.ts'
 
 const options = z.strictObject({
   url: secretUrl().describe('an incoming webhook, https://hooks.slack.com/services/…').optional(),
-  token: secret().describe('of a bot with chat:write, in the place of a webhook').optional(),
+  token: secret().refine((token) => /^[\x21-\x7E]+$/.test(token.reveal()), 'expected a token such as xoxb-…').describe('of a bot with chat:write, in the place of a webhook').optional(),
   channel_id: z.string().regex(/^[CDG][A-Z0-9]{2,30}$/, 'expected an id such as C0123456789').describe('the channel that the bot writes to').optional(),
   api_url: z.url({ protocol: /^https?$/, error: 'expected a URL such as https://slack.com/api' }).describe('of the Web API, for a bot').default('https://slack.com/api'),
 }).superRefine(({ url, token, channel_id }, context) => {

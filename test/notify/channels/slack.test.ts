@@ -109,6 +109,8 @@ it('shows a title that is too long for a header in bold', () => {
 it('takes a webhook or a bot, not half of each', () => {
   const wrong = [{}, { token: 'xoxb-1' }, { channel_id: 'C0123456789' }, { ...slack.example, token: 'xoxb-1', channel_id: 'C0123456789' }]
   for (const entry of wrong) expect(slack.options.safeParse(entry).error?.issues.map(({ message }) => message)).toStrictEqual(['expected either url, or token and channel_id'])
+  // No header could carry it: each message would fail as an error of ours.
+  for (const token of ['xoxb-1\n', 'xoxb-é', '']) expect(slack.options.safeParse({ token, channel_id: 'C0123456789' }).error?.issues.map(({ message }) => message)).toStrictEqual(['expected a token such as xoxb-…'])
 })
 
 it('writes as a bot', async () => {
