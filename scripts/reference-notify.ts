@@ -10,16 +10,16 @@ const TOKEN = 'what-alertmanager-sends'
 /** The page with every key of the section `notify` and every channel type: example, options, rates, size. */
 export function notifyPage(types: readonly ChannelType[]): string {
   const section = schemaOf(notifySchema)
-  const { storage, redis, curlews, routes, people: _people, teams, time_intervals: intervals, templates, channels: _channels, ...plain } = section.properties ?? {}
+  const { storage, redis, deadman, curlews, routes, people: _people, teams, time_intervals: intervals, templates, channels: _channels, ...plain } = section.properties ?? {}
   const team = inside(teams)
   return page('Forwarding to chats', [
     'The section `notify` of the config: alerts that Alertmanager posts to `/webhook/alertmanager` go to chats. The least of it, and the other side in Alertmanager:',
     yaml({ notify: { token: TOKEN, channels: [{ name: 'ops', type: types[0]?.type, ...types[0]?.example }], routes: [{ channel: 'ops' }] } }),
     yaml({ receivers: [{ name: 'curlew', webhook_configs: [{ url: 'http://curlew:9797/webhook/alertmanager', send_resolved: true, http_config: { authorization: { credentials: TOKEN } } }] }] }),
-    `[Routes](#routes) · [people and teams](#people-and-teams) · [time intervals](#time-intervals) · [templates](#templates) · [storage](#storage) · [channels](#channels): ${types.map(({ type }) => `[${type}](#${type})`).join(' · ')}`,
+    `[Routes](#routes) · [people and teams](#people-and-teams) · [time intervals](#time-intervals) · [templates](#templates) · [deadman](#deadman) · [storage](#storage) · [channels](#channels): ${types.map(({ type }) => `[${type}](#${type})`).join(' · ')}`,
     '## In the section',
     table({ ...section, properties: { ...plain, ...only({ curlews }) } }),
-    'Besides: `channels` and `routes`, which are required, `people`, `teams`, `time_intervals`, `templates`, `storage` and `redis`.',
+    'Besides: `channels` and `routes`, which are required, `people`, `teams`, `time_intervals`, `templates`, `deadman`, `storage` and `redis`.',
     '## Routes',
     'An alert goes down the list to the first route that matches, and on from there where that says `continue`. The last one takes everything: a config without a route that has neither matchers nor time intervals is refused. What is resolved goes where it goes now and where it went when it began.',
     '`/webhook/alertmanager/NAME` is the path of one route: all that comes there goes to it, whatever its matchers and time intervals. A route with a name and no matchers may stand below the last one, for its path alone.',
@@ -38,6 +38,9 @@ export function notifyPage(types: readonly ChannelType[]): string {
     '## Templates',
     'By name:',
     table(inside(templates)),
+    '## Deadman',
+    'The alert that always fires says that Prometheus and Alertmanager work and reach Curlew. With this section it is not told: its silence is. Of `deadman`:',
+    table(deadman ?? {}),
     '## Storage',
     'Of `storage`:',
     table(storage ?? {}),

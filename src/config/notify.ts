@@ -32,10 +32,10 @@ export function readNotify(document: ConfigDocument, authenticated: boolean): { 
 }
 
 /** Names, and where things are. */
-function openTexts({ channels, routes, people, teams, templates, external_url, storage, redis }: NotifyConfig): readonly string[] {
+function openTexts({ channels, routes, people, teams, templates, external_url, storage, redis, deadman }: NotifyConfig): readonly string[] {
   return [
     ...channels.map(({ name }) => name), ...routes.flatMap(({ name, timezone }) => [name ?? '', timezone]),
-    ...Object.keys(people), ...Object.keys(teams), ...Object.keys(templates), external_url ?? '', storage.path ?? '', redis?.prefix ?? '',
+    ...Object.keys(people), ...Object.keys(teams), ...Object.keys(templates), external_url ?? '', storage.path ?? '', redis?.prefix ?? '', deadman?.alertname ?? '', deadman?.route ?? '',
   ]
 }
 

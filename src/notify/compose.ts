@@ -47,9 +47,10 @@ export function compose(input: ComposeInput): Notice {
   const common = commonLabels(told)
   const commonNames = new Set(common.map(([name]) => name))
   const blocks = told.map((one, index): Block => {
-    if (digest) return { tone: one.tone, lines: digestLines(one, telling) }
+    const { tone, alert } = one
+    if (digest) return { tone, alert, lines: digestLines(one, telling) }
     const own = (links[index] ?? []).filter(({ url }) => !shared.some((each) => each.url === url))
-    return { tone: one.tone, lines: template?.alert(one) ?? blockLines(one, { ...telling, alone: told.length === 1, common: commonNames, links: own }) }
+    return { tone, alert, lines: template?.alert(one) ?? blockLines(one, { ...telling, alone: told.length === 1, common: commonNames, links: own }) }
   })
   const title = template?.title() ?? titleOf(told, telling)
 
@@ -65,11 +66,17 @@ export function compose(input: ComposeInput): Notice {
   }
 }
 
-/** The gravest first, resolved ones last; but what is said of one alert stays in the order in which it happened. */
+/**
+ * The gravest first, resolved ones last, and of equal ones what explains most others; but what is said of one alert stays in
+ * the order in which it happened.
+ */
 function sorted(told: readonly Told[]): readonly Told[] {
-  const ranks = new Map(told.map(({ alert, rank }) => [alert.fingerprint, rank]))
-  const rank = ({ alert }: Told) => ranks.get(alert.fingerprint) ?? 0
-  return told.toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)))
+  const places = new Map(told.map((one) => [one.alert.fingerprint, { rank: one.rank, explains: one.findings?.explains ?? 0 }]))
+  const place = ({ alert }: Told) => places.get(alert.fingerprint) ?? { rank: 0, explains: 0 }
+  return told.toSorted((a, b) => {
+    const [one, other] = [place(a), place(b)]
+    return one.rank === other.rank ? other.explains - one.explains : one.rank - other.rank
+  })
 }
 
 function titleOf(told: readonly Told[], telling: Telling): string {

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Language } from '../words/language.ts'
 import { severityRank, type Alert } from './alert.ts'
 import type { BoundChannel } from './bind.ts'
+import { createDeadman } from './deadman.ts'
 import type { Findings } from './findings.ts'
 import { handOver } from './hand-over.ts'
 import { noticeFor } from './notice-for.ts'
@@ -33,8 +35,10 @@ export interface EngineDeps {
 }
 
 export interface Engine {
-  /** Durable when it resolves. */
-  accept(incoming: readonly Incoming[]): Promise<Accepted>
+  /** Durable when it resolves. `received` is how many alerts a webhook took for it. */
+  accept(incoming: readonly Incoming[], received: number): Promise<void>
+  /** The Watchdog has come. Durable when it resolves. */
+  heard(): Promise<void>
   /** Ends what is being sent, and nothing more. */
   stop(): Promise<void>
 }
@@ -49,7 +53,8 @@ export function createEngine({ config, bound, local, shared, lookUp, tell }: Eng
   const saidAt = new Map<string, number>()
   for (const channel of channels.values()) senders.set(channel.name, outboxes.map((outbox) => start(outbox, channel)))
   const keepOrder = shared && handOver(local, shared)
-  const beats = [every(DEPTHS_MS, tellDepths), every(SWEEP_MS, sweep)]
+  const deadman = createDeadman({ config, local, shared, accept: (incoming) => accept(incoming, 0), now: () => Date.now(), uptime: () => performance.now() })
+  const beats = [every(DEPTHS_MS, tellDepths), every(SWEEP_MS, sweep), ...deadman ? [every(deadman.everyMs, deadman.beat)] : []]
 
   function start(outbox: Outbox, channel: BoundChannel): Sender {
     return createSender({
@@ -85,11 +90,11 @@ export function createEngine({ config, bound, local, shared, lookUp, tell }: Eng
     const lang = routes.get(entries[0]?.route ?? '')?.lang
     try {
       const notice = noticeFor(config, entries, { findings: await findingsOf(entries), digest, more, now: Date.now() })
-      return { parts: split(notice, channel.fits, lang).map(channel.render) }
+      return { parts: partsOf(notice, entries, channel, lang) }
     } catch (error) {
       // A bug of ours in the texts must not keep alerts from being told.
       complain(BUG, stackOf(error), { channel: channel.name })
-      return { parts: split(bareNotice(entries), channel.fits, lang).map(channel.render) }
+      return { parts: partsOf(bareNotice(entries), entries, channel, lang) }
     }
   }
 
@@ -139,15 +144,20 @@ export function createEngine({ config, bound, local, shared, lookUp, tell }: Eng
   }
 
   return {
-    async accept(incoming) {
-      const accepted = await acceptSomewhere(incoming)
-      for (const channel of new Set(incoming.map((one) => one.channel))) for (const sender of senders.get(channel) ?? []) sender.wake()
-      return accepted
-    },
+    accept,
+    heard: async () => deadman?.heard(),
     async stop() {
       stopping.abort()
       await Promise.all([...beats, ...[...senders.values()].flat().map((sender) => sender.stop())])
     },
+  }
+
+  async function accept(incoming: readonly Incoming[], received: number): Promise<void> {
+    const { queued: _, ...counts } = await acceptSomewhere(incoming)
+    const queued: Record<string, number> = {}
+    for (const { channel, alerts } of incoming) queued[channel] = (queued[channel] ?? 0) + alerts.length
+    tell({ kind: 'accepted', received, ...counts, queued })
+    for (const channel of Object.keys(queued)) for (const sender of senders.get(channel) ?? []) sender.wake()
   }
 
   async function acceptSomewhere(incoming: readonly Incoming[]): Promise<Accepted> {
@@ -163,9 +173,19 @@ export function createEngine({ config, bound, local, shared, lookUp, tell }: Eng
   }
 }
 
+/** The alerts of a notice stand in its parts whole and in order. */
+function partsOf(notice: Notice, entries: readonly Entry[], { fits, render }: BoundChannel, lang: Language | undefined): Composed['parts'] {
+  let next = 0
+  return split(notice, fits, lang).map((part) => {
+    const told = new Set(notice.blocks.slice(next, next += part.blocks.length).map(({ alert }) => alert))
+    return { body: render(part), entries: entries.filter(({ alert }) => told.has(alert)).map(({ id }) => id) }
+  })
+}
+
 /** What is told when nothing else can be: names and states. */
 function bareNotice(entries: readonly Entry[]): Notice {
   const blocks = entries.map(({ alert }): Block => ({
+    alert,
     tone: alert.status === 'resolved' ? 'resolved' : 'critical',
     lines: [[{ kind: 'text', text: `${alert.labels['alertname'] ?? alert.fingerprint} ${alert.status}` }], [{ kind: 'text', text: JSON.stringify(alert.labels) }]],
   }))

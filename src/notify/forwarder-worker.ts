@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { bindChannel, type BoundChannel } from './bind.ts'
+import { withoutWatchdog } from './deadman.ts'
 import { createEngine, type Engine } from './engine.ts'
 import { createLookup } from './lookup.ts'
 import { notifySchema, type NotifyConfig } from './options.ts'
@@ -37,6 +38,8 @@ interface Planned {
   readonly id: number
   readonly incoming: readonly Incoming[]
   readonly alerts: number
+  /** The Watchdog was among them. */
+  readonly heard: boolean
 }
 
 /** The outboxes of a config. */
@@ -169,7 +172,8 @@ async function write(): Promise<void> {
   for (const request of requests) {
     try {
       const notification = readNotification(Buffer.from(request.body, 'base64'))
-      good.push({ id: request.id, incoming: planRoutes(config, notification, request.path, now), alerts: notification.alerts.length })
+      const { notification: rest, heard } = withoutWatchdog(config.deadman, notification)
+      good.push({ id: request.id, incoming: planRoutes(config, rest, request.path, now), alerts: notification.alerts.length, heard })
     } catch (error) {
       if (error instanceof BadPayload) answer(request.id, 400, error.message)
       else if (error instanceof UnknownRoute) answer(request.id, 404, error.message)
@@ -188,10 +192,9 @@ async function keep(engine: Engine, good: readonly Planned[]): Promise<void> {
   if (good.length === 0) return
   const incoming = good.flatMap((one) => one.incoming)
   try {
-    const { queued: _, ...counts } = await engine.accept(incoming)
-    const queued: Record<string, number> = {}
-    for (const { channel, alerts } of incoming) queued[channel] = (queued[channel] ?? 0) + alerts.length
-    tell({ kind: 'accepted', received: good.reduce((sum, { alerts }) => sum + alerts, 0), ...counts, queued })
+    // First: what the outbox has no room for was heard all the same.
+    if (good.some(({ heard }) => heard)) await engine.heard()
+    await engine.accept(incoming, good.reduce((sum, { alerts }) => sum + alerts, 0))
     for (const { id } of good) answer(id, 200, 'ok')
   } catch (error) {
     if (error instanceof OutboxFull && good.length > 1) {

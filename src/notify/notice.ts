@@ -1,3 +1,5 @@
+import type { Alert } from './alert.ts'
+
 /** How urgent a message is: its colour where the service has colours. */
 export type Tone = 'critical' | 'warning' | 'info' | 'resolved'
 
@@ -15,6 +17,8 @@ export type Line = readonly Span[]
 export interface Block {
   readonly tone: Tone
   readonly lines: readonly Line[]
+  /** For a receiver that is a program. Not there where the alert had to be shortened and this left no room. */
+  readonly alert?: Pick<Alert, 'fingerprint' | 'labels' | 'startsAt' | 'endsAt'>
 }
 
 /** Somebody who is to be called. `ids` are by channel type (`slack: U123`), and `mobile`. */

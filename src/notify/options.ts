@@ -120,6 +120,12 @@ const shape = {
     token: secret().describe('a token of its web-config with the scope read').optional(),
     ca_file: z.string().describe('a PEM file with the authorities to trust instead of the usual ones').optional(),
   })).max(10).describe('other Curlews that may know the probe of an alert').default([]),
+  deadman: z.strictObject({
+    alertname: z.string('expected the name of an alert').min(1, 'expected the name of an alert').describe('the alert that always fires').default('Watchdog'),
+    match: z.array(readBy(readMatchers)).describe('only one with these labels, as matchers are written').default([]),
+    within: duration().describe("how long it may stay away: at least twice the `repeat_interval` of its route in Alertmanager").prefault('15m'),
+    route: z.string().describe('the name of the route that tells it; down the routes as any other alert unless given').optional(),
+  }).describe('tells when the alert that always fires does not come any more').optional(),
   people: z.record(z.string(), personSchema).describe('who can be mentioned').default({}),
   teams: z.record(z.string(), teamSchema).describe('groups of people').default({}),
   time_intervals: z.array(z.strictObject({

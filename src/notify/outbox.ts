@@ -32,7 +32,7 @@ export interface Message {
   readonly id: number
   readonly channel: string
   readonly entries: readonly Entry[]
-  /** JSON of each part's body, unsigned. */
+  /** JSON of each part: its body, unsigned, and which entries it tells. */
   readonly parts: readonly string[]
   /** How many parts the service has taken. */
   readonly sent: number
@@ -170,8 +170,11 @@ export interface Outbox {
    */
   partSent(lease: Lease, message: number, now: number, sent?: number): Promise<void>
   postpone(lease: Lease, message: number, nextAt: number): Promise<void>
-  /** Takes a message apart of which the service has taken no part: its entries wait again, in their old places. */
-  thaw(lease: Lease, message: number): Promise<void>
+  /**
+   * Takes a message apart: the entries that it has told are done, the others wait again, in their old places. Without `told`
+   * only one of which the service has taken no part.
+   */
+  thaw(lease: Lease, message: number, told?: readonly number[]): Promise<void>
   /** Gives entries up, and the message they are in. With `handTo` each is queued there at the end, in the same step. */
   giveUp(lease: Lease, entries: readonly number[], why: { readonly reason: DeliveryReason, readonly detail: string, readonly handTo?: string }, now: number): Promise<void>
   depths(): Promise<readonly ChannelDepth[]>
@@ -180,6 +183,9 @@ export interface Outbox {
   /** Queues dead entries again, on their own channel or another; returns how many were found. */
   resend(ids: readonly number[], channel: string | undefined, now: number): Promise<number>
   forget(ids: readonly number[]): Promise<number>
+  /** What was remembered last under a name; undefined when nothing was. */
+  recall(name: string): Promise<string | undefined>
+  remember(name: string, value: string): Promise<void>
   /** Drops what is past its time: dead entries, states, rates. Called now and then. */
   sweep(now: number): Promise<void>
   close(): Promise<void>

@@ -29,6 +29,7 @@ export function notifyIssues(config: NotifyConfig, { authenticated }: { readonly
     ...config.curlews.flatMap(({ ca_file }, index) => fileIssues({ ca_file }).map(({ key, message }) => ({ path: ['curlews', index, key], message }))),
     ...config.routes.flatMap((route, index) => routeIssues(config, route).map((issue) => ({ ...issue, path: ['routes', index, ...issue.path] }))),
     ...unreachable(config.routes),
+    ...config.deadman?.route === undefined ? [] : unknown('route', config.deadman.route, config.routes.map(routeName), ['deadman', 'route']),
     ...people(config),
     ...templates(config),
   ]

@@ -16,9 +16,15 @@ export type SenderEvent =
   /** An error of ours. */
   | { readonly kind: 'bug', readonly error: unknown }
 
-/** A message as it will be sent: the bodies of its parts. */
+/** One of the bodies that a message is sent as, and the ids of the entries that it tells. */
+export interface Part {
+  readonly body: Body
+  readonly entries: readonly number[]
+}
+
+/** A message as it will be sent. */
 export interface Composed {
-  readonly parts: readonly Body[]
+  readonly parts: readonly Part[]
 }
 
 export interface SenderDeps {
@@ -60,7 +66,7 @@ const LEASE_SPARE_MS = 15_000
 
 /**
  * Tells one channel what waits for it, one message at a time and in order: the only way to know which of two arrived first.
- * Near the limit of its rate many notifications become a digest. A message of which the service may have taken something never changes.
+ * Near the limit of its rate many notifications become a digest. A message of which the service may have taken something never changes, but for what it has refused for good.
  */
 export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallback, compose, send, on }: SenderDeps): Sender {
   const leaseMs = channel.timeoutMs + LEASE_SPARE_MS
@@ -175,7 +181,7 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
   }
 
   /** What entries are told by. One that an error of ours keeps from being told at all is given up: it would keep the others back for ever. */
-  async function partsOf(held: Lease, entries: readonly Entry[], how: { readonly digest: boolean, readonly more: number }): Promise<readonly Body[] | undefined> {
+  async function partsOf(held: Lease, entries: readonly Entry[], how: { readonly digest: boolean, readonly more: number }): Promise<readonly Part[] | undefined> {
     try {
       return (await compose(entries, how)).parts
     } catch (error) {
@@ -198,7 +204,7 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     return { soon: Math.min(steady, waitMs > 0 ? 0 : left + 1), spare: Math.floor(Math.min(...slow.map(({ messages }) => messages)) / 4) }
   }
 
-  function freeze(held: Lease, entries: readonly Entry[], parts: readonly Body[], digest: boolean): Promise<Message> {
+  function freeze(held: Lease, entries: readonly Entry[], parts: readonly Part[], digest: boolean): Promise<Message> {
     return outbox.freeze(held, entries.map(({ id }) => id), parts.map((part) => JSON.stringify(part)), digest, Date.now())
   }
 
@@ -235,8 +241,7 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
 
   async function attempt(part: string): Promise<Verdict> {
     try {
-      const body = JSON.parse(part) as Body // safe: `freeze` wrote what `render` made
-      const request = channel.request(body, Date.now())
+      const request = channel.request(readPart(part).body, Date.now())
       return channel.verdict(await send(request, { ...channel.way(request.url), allowPrivate }))
     } catch (error) {
       if (error instanceof WireError) return { outcome: error.reason === 'private_destination' ? 'channel_dead' : 'retry', reason: error.reason, detail: error.message }
@@ -250,8 +255,7 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     const { outcome, reason, detail } = verdict
     const now = Date.now()
     if (outcome === 'message_bad') {
-      if (message.sent === 0 && mayPart(message.entries)) await halve(held, message)
-      else await giveUp(held, message.entries, reason, detail, now)
+      await refused(held, message, verdict)
       return 0
     }
     failing = true
@@ -283,10 +287,23 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
     return entries.length > 1 && refusedInRow < MOST_REFUSED
   }
 
-  /** One alert that the service refuses must not take the others with it. */
-  async function halve(held: Lease, { id, entries }: Message): Promise<void> {
-    separate(entries)
-    await outbox.thaw(held, id)
+  /**
+   * One alert that the service refuses must not take the others with it: what earlier parts have told is done, what later ones
+   * tell waits again, and those of the part that was refused are tried in halves.
+   */
+  async function refused(held: Lease, message: Message, { reason, detail }: { readonly reason: DeliveryReason, readonly detail: string }): Promise<void> {
+    const parts = message.parts.map(readPart)
+    const told = new Set(parts.slice(0, message.sent).flatMap(({ entries }) => entries))
+    const untold = message.entries.filter(({ id }) => !told.has(id))
+    const inPart = untold.filter(({ id }) => parts[message.sent]?.entries.includes(id))
+    // A part without alerts, of a lead or links alone, would come again with whichever of them.
+    const suspects = inPart.length > 0 ? inPart : untold
+    const parting = mayPart(suspects)
+    if (parting) separate(suspects)
+    const now = Date.now()
+    await outbox.thaw(held, message.id, [...told])
+    if (told.size > 0) on({ kind: 'delivered', entries: message.entries.filter(({ id }) => told.has(id)).map(({ receivedAt }) => ({ waitedMs: now - receivedAt })) })
+    if (!parting && suspects.length > 0) await giveUp(held, suspects, reason, detail, now)
   }
 
   function separate(entries: readonly Entry[]): void {
@@ -332,6 +349,10 @@ export function createSender({ outbox, channel, deadlineMs, allowPrivate, fallba
       return running
     },
   }
+}
+
+function readPart(part: string): Part {
+  return JSON.parse(part) as Part // safe: `freeze` wrote it
 }
 
 /** The first entry and those that go with it; none whose alert has an earlier entry that stays behind. */

@@ -101,7 +101,11 @@ function pack(notice: Notice, fits: Fits, language: Language): readonly Notice[]
     }
     const last = rest === 1 && isSmall(make({ ...frame, ...end }, []), fits)
     if (last) frame = { ...frame, ...end }
-    parts.push(make(frame, block.map(({ tone, lines }) => ({ tone, lines: shortenLines(lines, 1, (shorter) => fits(make(frame, [{ tone, lines: shorter }])), language) }))))
+    parts.push(make(frame, block.map((long) => {
+      const { alert, ...bare } = long
+      const kept = alert && fits(make(frame, [{ ...long, lines: long.lines.slice(0, 1) }])) ? long : bare
+      return { ...kept, lines: shortenLines(long.lines, 1, (lines) => fits(make(frame, [{ ...kept, lines }])), language) }
+    })))
     if (last) return parts
     from += 1
     frame = BARE

@@ -42,6 +42,8 @@ export interface NotifyWords {
   truncated(count: number): string
   more(count: number): string
   ownTextFailed(detail: string): string
+  /** The alert that always fires has not come for so long. */
+  deadman(alertname: string, duration: string): { readonly summary: string, readonly description: string }
 }
 
 const plural = (count: number, one: string, several: string) => `${count} ${count === 1 ? one : several}`
@@ -80,6 +82,10 @@ export const NOTIFY_WORDS: Readonly<Record<Language, NotifyWords>> = {
     truncated: (count) => `${plural(count, 'more alert is', 'more alerts are')} left out by the sender, and may be firing`,
     more: (count) => `${count} more ${count === 1 ? 'follows' : 'follow'}`,
     ownTextFailed: (detail) => `The template of this route failed, so this is the built-in text: ${detail}`,
+    deadman: (alertname, duration) => ({
+      summary: `Nothing heard of ${alertname} for ${duration}: other alerts may not arrive either.`,
+      description: `${alertname} fires always, and Alertmanager repeats it. Either Prometheus does not evaluate its rules, or Alertmanager does not send, or the way from there to Curlew is cut. Look in this order: is ${alertname} firing in Prometheus, is it in Alertmanager, what does the log of Alertmanager say about the webhook.`,
+    }),
   },
   zh: {
     severities: { critical: '严重', error: '错误', warning: '警告', info: '提示', firing: '触发中', resolved: '已恢复' },
@@ -114,5 +120,9 @@ export const NOTIFY_WORDS: Readonly<Record<Language, NotifyWords>> = {
     truncated: (count) => `另有 ${count} 条告警被发送方省略，可能仍在触发`,
     more: (count) => `还有 ${count} 条待发送`,
     ownTextFailed: (detail) => `该路由的模板渲染失败，已改用内置文本：${detail}`,
+    deadman: (alertname, duration) => ({
+      summary: `已有 ${duration}没有收到 ${alertname}：其他告警可能也无法送达。`,
+      description: `${alertname} 始终触发，并由 Alertmanager 重复发送。可能是 Prometheus 没有计算规则，或 Alertmanager 没有发送，或它到 Curlew 的通路中断。请依次检查：Prometheus 中 ${alertname} 是否触发，Alertmanager 中有没有它，Alertmanager 的日志对该 webhook 说了什么。`,
+    }),
   },
 }

@@ -141,6 +141,12 @@ describe('several alerts', () => {
     expect(several.tone).toBe('critical')
   })
 
+  it('begin with what explains the others', () => {
+    const alert = (name: string) => otherAlert(name)
+    const { blocks } = compose(input([entry(alert('a')), entry(alert('root'))], { findings: new Map([[alert('root').fingerprint, findings({ probe: 'root', explains: 3 })], [alert('a').fingerprint, findings()]]) }))
+    expect(texts(blocks[0]!.lines)[0]).toContain('root redis-0:6379')
+  })
+
   it('share labels and links that all have, and keep their own', () => {
     expect(texts(several.lead)).toEqual(['cluster=prod'])
     expect(texts(several.blocks[0]!.lines)).toEqual(['Critical · HighLatency c web', 'since 03:12 GMT+8, 4 min ago', 'c answers slowly', 'instance=c  team=web', '<Silence>'])

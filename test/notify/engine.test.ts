@@ -26,7 +26,7 @@ async function started({ lookUp = () => Promise.resolve(undefined), refusal }: {
   const engine: Engine = createEngine({ config, bound: config.channels.map((channel) => bindChannel(channel, {})), local, shared, lookUp, tell: (line) => told.push(line) })
   await owner.started(Promise.resolve(engine))
   const alert = (name: string) => ({ status: 'firing' as const, labels: { alertname: name, severity: 'critical' }, annotations: {}, startsAt: Date.now(), generatorURL: '', fingerprint: name })
-  const accept = (...names: string[]) => engine.accept([{ route: 'route-1', channel: 'ops', alerts: names.map(alert), context: { receiver: 'r', groupKey: '{}', groupLabels: {}, externalURL: '', truncatedAlerts: 0 } }])
+  const accept = (...names: string[]) => engine.accept([{ route: 'route-1', channel: 'ops', alerts: names.map(alert), context: { receiver: 'r', groupKey: '{}', groupLabels: {}, externalURL: '', truncatedAlerts: 0 } }], names.length)
   return { fake, local, told, accept }
 }
 

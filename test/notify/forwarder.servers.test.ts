@@ -176,6 +176,32 @@ it('leaves what runs alone where the new config cannot be used, and holds the di
   expect(failures).toEqual([])
 })
 
+it('speaks up when the Watchdog does not come any more, over a restart, and says when it is back', { timeout: 30_000 }, async () => {
+  const to = await fake()
+  const place = directory()
+  const watched = configOf(to, { deadman: { within: '1s', route: 'own' }, routes: [{ name: 'all', channel: 'ops' }, { name: 'own', channel: 'ops', lang: 'zh' }] })
+  const first = started()
+  first.forwarder.configure(watched, place)
+  await first.up()
+  for (let round = 0; round < 5; round++) {
+    expect((await first.forwarder.receive(undefined, payload(alert('Watchdog')))).status).toBe(200)
+    await new Promise((resolve) => setTimeout(resolve, 250))
+  }
+  expect((await first.forwarder.receive(undefined, payload(alert('Watchdog'), alert('a')))).status).toBe(200)
+  await eventually(() => to.accepted() > 0)
+  // Neither the Watchdog nor its silence was told until now.
+  expect(titles(to).join()).not.toMatch(/Watchdog/)
+  await eventually(() => /WatchdogSilent.*没有收到 Watchdog/.test(titles(to).join()), 8_000, 'the silence')
+  await first.forwarder.stop(2_000, 2_000)
+
+  const second = started()
+  second.forwarder.configure(watched, place)
+  await second.up()
+  expect((await second.forwarder.receive(undefined, payload(alert('Watchdog')))).status).toBe(200)
+  await eventually(() => /已恢复：WatchdogSilent/.test(titles(to).join()), 8_000, 'the end of it')
+  expect(to.accepted()).toBe(3)
+})
+
 describe('what is known of the probe', () => {
   it('is asked of this Curlew, and the message goes without it when it is not to be had', { timeout: 20_000 }, async () => {
     const to = await fake()
@@ -195,7 +221,7 @@ describe('shared by replicas on Redis', () => {
     const to = await fake()
     const redis = await startRedis({ args: ['--appendonly', 'yes'] })
     const { forwarder, up, value } = started()
-    forwarder.configure(configOf(to, { redis: { url: `redis://127.0.0.1:${redis.port}` } }), directory())
+    forwarder.configure(configOf(to, { deadman: {}, redis: { url: `redis://127.0.0.1:${redis.port}` } }), directory())
     await up()
     expect((await forwarder.receive(undefined, payload(alert('before')))).status).toBe(200)
     await eventually(() => to.accepted() === 1)
@@ -204,7 +230,7 @@ describe('shared by replicas on Redis', () => {
     await eventually(async () => (await forwarder.receive(undefined, payload(alert('first')))).status === 200, 8_000, 'the local outbox')
     // Longer than until it is looked for again, twice.
     for (let second = 0; second < 12; second++) {
-      expect((await forwarder.receive(undefined, payload(alert(`then ${second}`)))).status).toBe(200)
+      expect((await forwarder.receive(undefined, payload(alert('Watchdog'), alert(`then ${second}`)))).status).toBe(200)
       await new Promise((resolve) => setTimeout(resolve, 1_000))
     }
     await eventually(() => to.accepted() === 14)

@@ -56,7 +56,7 @@ async function started({ fake: fakeOptions = {}, rates, name = 'ops', partEach =
   })
   const sender = createSender({
     outbox, channel: bound, deadlineMs: 60_000, allowPrivate: true, fallback: () => undefined,
-    compose: (entries, { digest, more }) => entries.some(({ alert }) => alert.labels['alertname'] === bugAt) ? Promise.reject(new TypeError('a bug')) : Promise.resolve({ parts: partEach ? entries.map((entry) => body([entry], digest, more)) : [body(entries, digest, more)] }),
+    compose: (entries, { digest, more }) => entries.some(({ alert }) => alert.labels['alertname'] === bugAt) ? Promise.reject(new TypeError('a bug')) : Promise.resolve({ parts: (partEach ? entries.map((entry) => [entry]) : [entries]).map((told) => ({ body: body(told, digest, more), entries: told.map(({ id }) => id) })) }),
     send: post,
     on: (event) => events.push(event),
     ...deps,
@@ -222,6 +222,18 @@ it('finds the one alert that the service refuses, and tells the others', async (
   expect(told(fake).flat().toSorted()).toEqual(['a firing', 'b firing', 'c firing', 'd firing'])
   expect(fake.requests()).toBeLessThan(10)
   expect((await outbox.dead({ most: 10 })).map(({ alert }) => alert.labels['alertname'])).toEqual(['poison'])
+})
+
+it.each([['a', 'poison', 'c', 'd'], ['poison', 'b', 'c'], ['a', 'b', 'poison']])('tells each part of a message but the one that is refused: %s, %s, %s', async (...names) => {
+  const { fake, sender } = await started({ partEach: true })
+  fake.fail((_number, body) => (body.includes('poison') ? { status: 400, body: 'bad message' } : undefined))
+  await outbox.accept([incoming(names.map((name) => alertOf(name)))], Date.now())
+  sender.wake()
+  await empty()
+  const good = names.filter((name) => name !== 'poison')
+  expect(told(fake).flat()).toEqual(good.map((name) => `${name} firing`))
+  expect((await outbox.dead({ most: 10 })).map(({ alert }) => alert.labels['alertname'])).toEqual(['poison'])
+  expect(events.reduce((sum, event) => sum + (event.kind === 'delivered' ? event.entries.length : 0), 0)).toBe(good.length)
 })
 
 it.each([3, 8, 11])('finds %i neighbours that the service refuses, and tells all the others', async (count) => {

@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { z } from 'zod'
 import { secret } from '../../core/fields.ts'
 import { defineChannel, type Answer, type Body, type Verdict } from '../channel.ts'
-import type { Line, Notice } from '../notice.ts'
+import type { Block, Line, Notice } from '../notice.ts'
 import { unknownAnswer } from '../lib/answer.ts'
 import { secretUrl } from '../lib/fields.ts'
 import { numberedTitle } from '../lib/markdown.ts'
@@ -20,6 +20,10 @@ const spans = (line: Line) => line.map((span) => span.kind === 'link'
   ? { text: oneLine(span.text), url: linkUrl(span.url) ?? '' }
   : { text: oneLine(span.text), ...(span.style ? { style: span.style } : {}) })
 
+const identity = ({ fingerprint, labels, startsAt, endsAt }: NonNullable<Block['alert']>) => ({
+  fingerprint, labels, starts_at: new Date(startsAt).toISOString(), ...(endsAt === undefined ? {} : { ends_at: new Date(endsAt).toISOString() }),
+})
+
 /** The format of docs/notify-webhook.md: a field may be added within a version, and none changes its meaning. */
 function render(_: z.output<typeof options>, notice: Notice): Body {
   const title = numberedTitle(notice)
@@ -30,7 +34,7 @@ function render(_: z.output<typeof options>, notice: Notice): Body {
     title,
     text: plainText(title, notice),
     lead: notice.lead.map(spans),
-    alerts: notice.blocks.map(({ tone, lines }) => ({ status: tone === 'resolved' ? 'resolved' : 'firing', tone, lines: lines.map(spans) })),
+    alerts: notice.blocks.map(({ tone, lines, alert }) => ({ status: tone === 'resolved' ? 'resolved' : 'firing', tone, lines: lines.map(spans), ...alert && identity(alert) })),
     tail: notice.tail.map(spans),
     links: notice.links.flatMap(({ text, url }) => {
       const href = linkUrl(url)

@@ -6,7 +6,8 @@
  * a message · `channels`: set · `a:CHANNEL`: waiting entries by place · `q:`, `s:`: those outside of messages by place, by
  * severity · `n:`: how many of those each notification has · `f:CHANNEL:FINGERPRINT`: waiting entries by place · `ms:`: messages ·
  * `dc:`: dead entries · `d`, `dd`: all dead ones by id, by time of death · `t:ROUTE:FINGERPRINT`: last accepted state ·
- * `l:CHANNEL`: lease · `w:CHANNEL`: replicas that go first, by until when · `r:ROBOT`: what was sent, by time · `pauses`: hash by robot
+ * `l:CHANNEL`: lease · `w:CHANNEL`: replicas that go first, by until when · `r:ROBOT`: what was sent, by time · `pauses`: hash by robot ·
+ * `memory`: hash by name
  */
 export const COMMON = `
 local base = KEYS[1]

@@ -186,11 +186,20 @@ end
 return { 'ok' }
 `
 
-/** Args: channel, fence, message. */
+/** Args: channel, fence, message, whether parts of it may be sent, entries that are told. */
 const thaw = `
 if not holds(ARGV[1], ARGV[2]) then return { 'lost' } end
 local message = call('HMGET', base .. 'm:' .. ARGV[3], 'channel', 'sent')
-if message[1] == ARGV[1] and tonumber(message[2]) == 0 then take_apart(ARGV[1], ARGV[3]) end
+if message[1] ~= ARGV[1] or (ARGV[4] == '0' and tonumber(message[2]) > 0) then return { 'ok' } end
+for at = 5, #ARGV do
+  local entry = load(ARGV[at])
+  if entry and entry.message == ARGV[3] then
+    leave(entry)
+    call('DEL', base .. 'e:' .. entry.id)
+    call('ZREM', base .. 'me:' .. ARGV[3], entry.id)
+  end
+end
+take_apart(ARGV[1], ARGV[3])
 return { 'ok' }
 `
 
@@ -271,6 +280,17 @@ end
 return { 'ok', found }
 `
 
+/** Args: name. */
+const recall = `
+return { 'ok', call('HGET', base .. 'memory', ARGV[1]) }
+`
+
+/** Args: name, value. */
+const remember = `
+call('HSET', base .. 'memory', ARGV[1], ARGV[2])
+return { 'ok' }
+`
+
 /** Args: now, dead until when, most. States and what robots have sent expire by themselves. */
 const sweep = `
 for _, name in ipairs(call('ZRANGEBYSCORE', base .. 'dd', '-inf', ARGV[2], 'LIMIT', 0, ARGV[3])) do unbury(load(plain(name))) end
@@ -288,9 +308,9 @@ return { 'ok' }
  * What drains the outbox, or is a few bytes, must work when the server's memory is full, or it stays full for ever: Redis
  * refuses a command that may need memory only while the script has not written yet, and DEL needs none.
  */
-const draining = { lease, renew, release, freeze, take, pause, partSent, postpone, thaw, giveUp, resend, forget, sweep }
+const draining = { lease, renew, release, freeze, take, pause, partSent, postpone, thaw, giveUp, resend, forget, remember, sweep }
 const BODIES = {
-  accept: ACCEPT, queued, waiting, letFirst, messages, room, depths, dead,
+  accept: ACCEPT, queued, waiting, letFirst, messages, room, depths, dead, recall,
   ...draining,
 }
 

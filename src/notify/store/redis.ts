@@ -85,7 +85,7 @@ export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOp
     async pause(robot, until) { await run('pause', robot, until) },
     async partSent(lease, message, now, sent) { await run('partSent', ...holder(lease), message, now, sent ?? '') },
     async postpone(lease, message, nextAt) { await run('postpone', ...holder(lease), message, nextAt) },
-    async thaw(lease, message) { await run('thaw', ...holder(lease), message) },
+    async thaw(lease, message, told) { await run('thaw', ...holder(lease), message, Number(told !== undefined), ...told ?? []) },
     async giveUp(lease, entries, { reason, detail, handTo }, now) {
       await run('giveUp', ...holder(lease), reason, detail, handTo ?? '', now, limit, ...entries)
     },
@@ -102,6 +102,11 @@ export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOp
     },
     async resend(ids, channel, now) { return Number((await runKept('resend', channel ?? '', now, ...ids))[0]) },
     async forget(ids) { return Number((await run('forget', ...ids))[0]) },
+    async recall(name) {
+      const [value] = await run('recall', name)
+      return typeof value === 'string' ? value : undefined
+    },
+    async remember(name, value) { await runKept('remember', name, value) },
     async sweep(now) { await run('sweep', now, now - keepDeadMs, SWEEP_ENTRIES) },
     async close() {
       redis.close()

@@ -54,8 +54,11 @@ END;
 CREATE TRIGGER dead_removed AFTER DELETE ON dead BEGIN UPDATE tally SET dead = dead - 1 WHERE channel = old.channel; END;
 `
 
+/** What is remembered by name. */
+const MEMORY = 'CREATE TABLE memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;'
+
 /** The step from each version of the file to the next; what was released never changes. */
-const MIGRATIONS: readonly string[] = [FIRST]
+const MIGRATIONS: readonly string[] = [FIRST, MEMORY]
 
 /** Brings the file to this version, in the transaction of the caller. Throws a sentence for a file of a newer Curlew. */
 export function migrate(database: DatabaseSync, path: string): void {

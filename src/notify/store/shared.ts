@@ -81,6 +81,8 @@ export async function openShared(redis: NonNullable<NotifyConfig['redis']>, opti
     dead: (...args) => use((outbox) => outbox.dead(...args)),
     resend: (...args) => use((outbox) => outbox.resend(...args)),
     forget: (...args) => use((outbox) => outbox.forget(...args)),
+    recall: (...args) => use((outbox) => outbox.recall(...args)),
+    remember: (...args) => use((outbox) => outbox.remember(...args)),
     sweep: (...args) => use((outbox) => outbox.sweep(...args)),
     close: async () => { await current?.close() },
   }

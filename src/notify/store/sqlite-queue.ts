@@ -12,7 +12,7 @@ export interface Queue {
   freeze(channel: string, entries: readonly number[], parts: readonly string[], digest: boolean, now: number): Message
   partSent(channel: string, message: number, now: number, sent: number | undefined): void
   postpone(channel: string, message: number, nextAt: number): void
-  thaw(channel: string, message: number): void
+  thaw(channel: string, message: number, told: readonly number[] | undefined): void
 }
 
 /**
@@ -23,12 +23,12 @@ export function queueOf(file: SqliteFile, holdEndsMs: number): Queue {
   const since = () => Date.now() - holdEndsMs
   const held = `(entry.received_at > :since AND entry.firing = 0 AND entry.untold = 0 AND entry.fallback_for IS NULL AND NOT EXISTS (
     SELECT 1 FROM entry AS later WHERE later.channel = entry.channel AND later.fingerprint = entry.fingerprint AND later.place > entry.place))`
-  const free = `SELECT * FROM entry WHERE channel = :channel AND message IS NULL AND NOT ${held} AND NOT EXISTS (
+  const waitingFree = `SELECT * FROM entry WHERE channel = :channel AND message IS NULL AND NOT ${held} AND NOT EXISTS (
     SELECT 1 FROM entry AS earlier WHERE earlier.channel = entry.channel AND earlier.fingerprint = entry.fingerprint
     AND earlier.place < entry.place AND earlier.message IS NOT NULL)`
   const queued = {
-    age: file.statement(`${free} ORDER BY place LIMIT :most`),
-    severity: file.statement(`${free} ORDER BY rank, place LIMIT :most`),
+    age: file.statement(`${waitingFree} ORDER BY place LIMIT :most`),
+    severity: file.statement(`${waitingFree} ORDER BY rank, place LIMIT :most`),
   }
   const waiting = file.statement(`SELECT count(*) AS entries, count(DISTINCT notification) AS notifications FROM entry WHERE channel = :channel AND message IS NULL AND NOT ${held}`)
   const heldEnds = file.statement(`SELECT * FROM entry WHERE message IS NULL AND ${held} AND (route, context) = (
@@ -43,8 +43,8 @@ export function queueOf(file: SqliteFile, holdEndsMs: number): Queue {
   const removeEntries = file.statement('DELETE FROM entry WHERE message = :message')
   const remove = file.statement('DELETE FROM message WHERE id = :message')
   const postpone = file.statement('UPDATE message SET attempts = attempts + 1, next_at = :nextAt WHERE channel = :channel AND id = :message')
-  const removeUnsent = file.statement('DELETE FROM message WHERE channel = :channel AND id = :message AND sent = 0')
-  const freeUnsent = file.statement('UPDATE entry SET message = NULL WHERE message = (SELECT id FROM message WHERE channel = :channel AND id = :message AND sent = 0)')
+  const removeEntry = file.statement('DELETE FROM entry WHERE id = :id AND message = :message')
+  const free = file.statement('UPDATE entry SET message = NULL WHERE message = :message')
   const withEntries = (row: Record<string, unknown>) => messageOf(row, inside.all({ message: Number(row['id']) }).map(entryOf))
 
   return {
@@ -81,9 +81,12 @@ export function queueOf(file: SqliteFile, holdEndsMs: number): Queue {
     postpone(channel, id, nextAt) {
       postpone.run({ channel, message: id, nextAt })
     },
-    thaw(channel, id) {
-      freeUnsent.run({ channel, message: id })
-      removeUnsent.run({ channel, message: id })
+    thaw(channel, id, told) {
+      const row = message.get({ channel, message: id })
+      if (row === undefined || (told === undefined && Number(row['sent']) > 0)) return
+      for (const entry of told ?? []) removeEntry.run({ id: entry, message: id })
+      free.run({ message: id })
+      remove.run({ message: id })
     },
   }
 }

@@ -27,6 +27,8 @@ export function openSqliteOutbox(directory: string, options: OutboxOptions, hold
     FROM tally WHERE waiting > 0 OR dead > 0 ORDER BY channel`)
   const deadOf = file.statement('SELECT * FROM dead WHERE channel = :channel AND id > :after ORDER BY id LIMIT :most')
   const deadOfAll = file.statement('SELECT * FROM dead WHERE id > :after ORDER BY id LIMIT :most')
+  const recalled = file.statement('SELECT value FROM memory WHERE name = :name')
+  const remembered = file.statement('INSERT INTO memory (name, value) VALUES (:name, :value) ON CONFLICT DO UPDATE SET value = excluded.value')
   const expired = {
     dead: file.statement('DELETE FROM dead WHERE id IN (SELECT id FROM dead WHERE died_at <= :before LIMIT :most)'),
     send: file.statement('DELETE FROM send WHERE rowid IN (SELECT rowid FROM send WHERE expires_at <= :before LIMIT :most)'),
@@ -64,9 +66,9 @@ export function openSqliteOutbox(directory: string, options: OutboxOptions, hold
       leases.check(lease)
       queue.postpone(lease.channel, message, nextAt)
     }),
-    thaw: (lease, message) => file.write(() => {
+    thaw: (lease, message, told) => file.write(() => {
       leases.check(lease)
-      queue.thaw(lease.channel, message)
+      queue.thaw(lease.channel, message, told)
     }),
     giveUp: (lease, entries, why, now) => file.write(() => {
       leases.check(lease)
@@ -80,6 +82,11 @@ export function openSqliteOutbox(directory: string, options: OutboxOptions, hold
     dead: ({ channel, after = 0, most }) => file.read(() => (channel === undefined ? deadOfAll.all({ after, most }) : deadOf.all({ channel, after, most })).map(deadEntryOf)),
     resend: (ids, channel, now) => file.write(() => burial.resend(ids, channel, now)),
     forget: (ids) => file.write(() => burial.forget(ids)),
+    recall: (name) => file.read(() => {
+      const value = recalled.get({ name })?.['value']
+      return typeof value === 'string' ? value : undefined
+    }),
+    remember: (name, value) => file.write(() => { remembered.run({ name, value }) }),
     sweep: (now) => file.write(() => {
       expired.dead.run({ before: now - options.keepDeadMs, most: SWEEP_ROWS })
       intake.forgetStates(now, SWEEP_ROWS)

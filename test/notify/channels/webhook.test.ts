@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import type { Body } from '../../../src/notify/channel.ts'
 import { signature, webhook } from '../../../src/notify/channels/webhook.ts'
+import { split } from '../../../src/notify/split.ts'
+import type { Notice } from '../../../src/notify/notice.ts'
 import { bindEntry, channelContract, type Reading } from '../channel-contract.ts'
 import { post } from '../fakes/fake.ts'
 import { fakeWebhook, WEBHOOK_KEY, webhookEntry } from '../fakes/webhook.ts'
@@ -77,6 +79,18 @@ it('has the shape of version 1', () => {
     tail: [[{ text: 'tail x' }]], links: [{ text: 'button x', url: 'https://good.example/' }], mentions: [{ name: 'name x', id: 'ann', mobile: '13800000000' }], mention_everyone: false, part: { index: 2, count: 3 },
   })
   expect(bound.render(notice({ tone: 'resolved', blocks: [{ ...block('A'), tone: 'resolved' }] }))).toMatchObject({ status: 'resolved', alerts: [{ status: 'resolved' }], part: { index: 1, count: 1 } })
+})
+
+it('says for programs which alert it is, in parts and digests too, as long as that leaves room for its heading', () => {
+  const fits = (part: Notice) => webhook.measure(bound.render(part)) <= webhook.size.most
+  const alert = { fingerprint: 'f1', labels: { alertname: 'A', severity: 'critical' }, startsAt: 0, endsAt: 60_000 }
+  expect(bound.render(notice({ blocks: [{ ...block('A'), alert }] }))).toMatchObject({ alerts: [{ fingerprint: 'f1', labels: alert.labels, starts_at: '1970-01-01T00:00:00.000Z', ends_at: '1970-01-01T00:01:00.000Z' }] })
+  const long = { ...block('B'), lines: [[{ kind: 'text' as const, text: 'B' }], [{ kind: 'text' as const, text: 'x'.repeat(100_000) }]] }
+  const [withData] = split(notice({ blocks: [{ ...long, alert }] }), fits)
+  expect(withData?.blocks[0]?.alert).toEqual(alert)
+  const [without] = split(notice({ blocks: [{ ...long, alert: { ...alert, labels: { a: 'y'.repeat(60_000) } } }] }), fits)
+  expect(without?.blocks[0]?.alert).toBeUndefined()
+  expect(fits(without!)).toBe(true)
 })
 
 it('signs at the time of sending, and names equal messages alike', () => {

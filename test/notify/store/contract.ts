@@ -241,6 +241,21 @@ export function outboxContract(name: string, open: (options?: Partial<OutboxOpti
       expect(await queue()).toEqual([])
     })
 
+    it('takes one apart of which a part is sent: what that told is done', async () => {
+      const lease = await leaseOf(outbox)
+      await outbox.accept([incomingOf([firing('a'), firing('b'), firing('c')])], NOON)
+      const before = await queue()
+      const message = await outbox.freeze(lease, ids(before), ['{}', '{}'], false, NOON)
+      await outbox.partSent(lease, message.id, NOON)
+      await outbox.thaw(lease, message.id, ids(before.slice(0, 1)))
+      expect(await outbox.messages('ops')).toEqual([])
+      expect(await queue()).toEqual(before.slice(1))
+      expect(await outbox.depths()).toMatchObject([{ channel: 'ops', waiting: 2, dead: 0 }])
+      const rest = await outbox.freeze(lease, ids(before.slice(1)), ['{}', '{}'], false, NOON)
+      await outbox.thaw(lease, rest.id, ids(before.slice(1)))
+      expect(await outbox.depths()).toEqual([])
+    })
+
     describe('gives up', () => {
       it('entries with the message that they are in', async () => {
         const lease = await leaseOf(outbox)
@@ -336,6 +351,15 @@ export function outboxContract(name: string, open: (options?: Partial<OutboxOpti
         await outbox.giveUp(await leaseOf(outbox), ids(await queue()), { ...WHY, handTo: 'dev' }, NOON)
         expect(names(await queue('dev'))).toEqual(['a firing', 'b firing'])
         expect(await outbox.dead({ most: 10 })).toEqual([])
+      })
+
+      it('remembers by name what was said last, whatever is swept', async () => {
+        expect(await outbox.recall('a')).toBeUndefined()
+        await outbox.remember('a', '1')
+        await outbox.remember('b', '')
+        await outbox.remember('a', '中 2')
+        await outbox.sweep(NOON + 10 * OPTIONS.keepDeadMs)
+        expect([await outbox.recall('a'), await outbox.recall('b'), await outbox.recall('c')]).toEqual(['中 2', '', undefined])
       })
 
       it('sweeps the dead when their time is over', async () => {

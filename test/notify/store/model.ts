@@ -11,6 +11,7 @@ export function modelOutbox(options: OutboxOptions): Outbox {
   let messages: Omit<Message, 'entries'>[] = []
   let sends: { robot: string, at: number }[] = []
   let states = new Map<string, State>()
+  const memory = new Map<string, string>()
   const pauses = new Map<string, number>()
   const leases = new Map<string, { fence: number, expiresAt: number }>()
   let last = 0
@@ -153,9 +154,10 @@ export function modelOutbox(options: OutboxOptions): Outbox {
       check(lease)
       messages = messages.map((message) => message.id === id ? { ...message, attempts: message.attempts + 1, nextAt } : message)
     },
-    async thaw(lease, id) {
+    async thaw(lease, id, told) {
       check(lease)
-      if (!messages.some((message) => message.id === id && message.sent === 0 && message.channel === lease.channel)) return
+      if (!messages.some((message) => message.id === id && (told !== undefined || message.sent === 0) && message.channel === lease.channel)) return
+      entries = entries.filter((entry) => entry.message !== id || !told?.includes(entry.id))
       for (const entry of inside(id)) delete entry.message
       messages = messages.filter((message) => message.id !== id)
     },
@@ -200,6 +202,8 @@ export function modelOutbox(options: OutboxOptions): Outbox {
       dead = dead.filter(({ id }) => !ids.includes(id))
       return before - dead.length
     },
+    recall: (name) => Promise.resolve(memory.get(name)),
+    async remember(name, value) { memory.set(name, value) },
     async sweep(now) {
       dead = dead.filter(({ diedAt }) => diedAt > now - options.keepDeadMs)
       for (const [robot, until] of pauses) if (until <= now) pauses.delete(robot)

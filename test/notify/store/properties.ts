@@ -25,7 +25,7 @@ const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('freeze' as const), channel, order: fc.constantFrom('age' as const, 'severity' as const), most: fc.integer({ min: 1, max: 3 }), parts: fc.integer({ min: 1, max: 2 }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('sent' as const), channel, which, upTo: fc.option(fc.integer({ min: 1, max: 2 })) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('postpone' as const), channel, which }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('thaw' as const), channel, which }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('thaw' as const), channel, which, told: fc.option(fc.nat({ max: 3 })) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('giveUp' as const), channel, from: fc.constantFrom('queue' as const, 'message' as const), some, handTo: fc.option(fc.constantFrom('dev', 'spare')) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('resend' as const), some, to: fc.option(fc.constantFrom(...CHANNELS)) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), some }) },
@@ -92,7 +92,7 @@ async function play({ outbox, leases }: Player, deed: Step, now: number): Promis
       }
       case 'thaw': {
         const [message] = pick(await outbox.messages(deed.channel), [deed.which])
-        return message && await outbox.thaw(await leaseOf(deed.channel), message.id)
+        return message && await outbox.thaw(await leaseOf(deed.channel), message.id, deed.told === null ? undefined : message.entries.slice(0, deed.told).map(({ id }) => id))
       }
       case 'giveUp': {
         const entries = deed.from === 'queue' ? await outbox.queued(deed.channel, 'age', 10) : (await outbox.messages(deed.channel)).flatMap((message) => message.entries)

@@ -93,12 +93,22 @@ describe('the file of an outbox', () => {
     await expect(again.queued('ops', 'age', 200)).rejects.toThrow('is damaged or not an outbox')
   })
 
+  it('of the first version is brought to this one with all that it holds', async () => {
+    await open().accept([incomingOf([firing('a')])], NOON)
+    const database = new DatabaseSync(file)
+    database.exec('DROP TABLE memory; PRAGMA user_version = 1')
+    database.close()
+    const outbox = open()
+    await outbox.remember('a', 'b')
+    expect([await outbox.recall('a'), (await outbox.queued('ops', 'age', 10)).length]).toEqual(['b', 1])
+  })
+
   it('of a newer Curlew is refused', async () => {
     await open().close()
     const database = new DatabaseSync(file)
     database.exec('PRAGMA user_version = 99')
     database.close()
-    expect(() => open()).toThrow(`${file} was written by a newer Curlew (version 99 of the file, this one knows 1)`)
+    expect(() => open()).toThrow(`${file} was written by a newer Curlew (version 99 of the file, this one knows 2)`)
   })
 
   it('is opened again with what it held', async () => {
