@@ -75,7 +75,7 @@ export function metricsPage(types: readonly ProbeType[], forwarder: readonly Fam
     `The buckets of both histograms reach from 1 ms to 10 s. Those of the process are prom-client's: ${PROCESS_METRICS.map(code).join(', ')}.`,
 
     '## Of the forwarder',
-    'There with a section `notify` in the config. Every channel of the config has its series from the start, but for those by `reason`, which appear with the first one. The buckets of the histogram reach from 0.1 s to an hour.',
+    'There with a section `notify` in the config. Every channel of the config has its series from the start. The buckets of the histogram reach from 0.1 s to an hour.',
     table(forwarder),
 
     '## Names borrowed from blackbox_exporter',

@@ -8,6 +8,7 @@ import { wayTo } from '../core/way.ts'
 import { addressesOf, dial, dialFields, dialGauges } from './lib/dial.ts'
 import { askStream, askUdp, connectTcp, encodeQuery, type Waiting } from './lib/dns-client.ts'
 import { isQueryName, RCODES, RECORD_TYPES, type Answer, type Message, type Rcode } from './lib/dns-message.ts'
+import { fnv1a } from './lib/hash.ts'
 import { systemResolver } from './lib/resolv-conf.ts'
 import { checkTls, secure, tlsFailure, tlsFields, tlsGauges } from './lib/tls.ts'
 
@@ -85,6 +86,7 @@ const gauges = {
   probe_dns_authority_rrs: 'Records in the authority section.',
   probe_dns_additional_rrs: 'Records in the additional section.',
   probe_dns_ttl_seconds: 'The lowest TTL of the answers.',
+  probe_dns_answer_hash: 'FNV-1a hash (32 bits) of what the server says of the name: its answers in order, without TTLs, or that the name does not exist. Servers that agree have the same; absent after any other return code.',
   probe_dns_serial: 'Serial number of the zone, when the SOA record was asked for.',
 } as const
 
@@ -193,8 +195,17 @@ function report(read: Options, { rcode, answers, counts }: Message, probe: Conte
   probe.gauge('probe_dns_authority_rrs', counts.authorities)
   probe.gauge('probe_dns_additional_rrs', counts.additionals)
   if (answers.length > 0) probe.gauge('probe_dns_ttl_seconds', answers.reduce((lowest, { ttl }) => Math.min(lowest, ttl), Infinity))
+  const hash = answerHash(rcode, answers)
+  if (hash !== undefined) probe.gauge('probe_dns_answer_hash', hash)
   const serial = read.record === 'SOA' ? answers.find(({ type }) => type === 'SOA')?.value.split(' ')[2] : undefined
   if (serial !== undefined) probe.gauge('probe_dns_serial', Number(serial))
+}
+
+/** Of what another server would have to say too; undefined where this one could not or would not say. The order of answers means nothing. */
+function answerHash(rcode: number, answers: readonly Answer[]): number | undefined {
+  const name = RCODES[rcode]
+  if (name !== 'NOERROR' && name !== 'NXDOMAIN') return undefined
+  return fnv1a([name, ...answers.map(({ type, value }) => `${type} ${value}`).toSorted()].join('\n'))
 }
 
 /** Fails the run unless the answer is what was expected. */

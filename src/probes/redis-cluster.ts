@@ -6,7 +6,7 @@ import { wayTo } from '../core/way.ts'
 import { dialFields } from './lib/dial.ts'
 import { findView, isSentAway, MOST_MASTERS, visitMasters, type MasterVisit, type View } from './lib/redis-cluster-visits.ts'
 import { REDIS_CLUSTER_CODES, REDIS_CODES } from './lib/redis-codes.ts'
-import { numberOf } from './lib/redis-info.ts'
+import { evictsAny, numberOf, ratioOf } from './lib/redis-info.ts'
 import { loadClient } from './lib/redis-server.ts'
 import { SLOTS, uncovered, type ClusterMaster } from './lib/redis-slots.ts'
 import { optionsOfUrl, servers } from './lib/redis-targets.ts'
@@ -39,6 +39,7 @@ const gauges = {
   probe_redis_cluster_master_up: { help: 'Whether this master did what was asked of it.', labels: ['master'], series: MOST_MASTERS },
   probe_redis_cluster_least_replicas: 'Replicas, without those that are down, of the master that has the fewest.',
   probe_redis_cluster_memory_ratio: 'Memory used over maxmemory on the fullest master; absent without a limit.',
+  probe_redis_cluster_evicts_any: 'Whether every master evicts any key at maxmemory (a policy allkeys-…), so that full is how it works; absent without a limit.',
 }
 
 const codes = { ...REDIS_CODES, ...REDIS_CLUSTER_CODES } as const
@@ -96,8 +97,11 @@ function exportView({ info, state, masters }: View, probe: Context): void {
 function exportMasters(visits: readonly MasterVisit[], probe: Context): void {
   for (const one of visits) probe.gauge('probe_redis_cluster_master_up', Number('value' in one), { master: String(one.endpoint) })
   probe.gauge('probe_redis_cluster_masters_up', visits.filter((one) => 'value' in one).length)
-  const ratios = visits.flatMap((one) => ('value' in one ? one.value ?? [] : []))
+  const infos = visits.flatMap((one) => ('value' in one ? one.value ?? [] : []))
+  const ratios = infos.flatMap((info) => ratioOf(info, 'used_memory', 'maxmemory') ?? [])
   if (ratios.length > 0) probe.gauge('probe_redis_cluster_memory_ratio', Math.max(...ratios))
+  const evicting = infos.flatMap((info) => evictsAny(info) ?? [])
+  if (evicting.length > 0) probe.gauge('probe_redis_cluster_evicts_any', Math.min(...evicting))
 }
 
 /** Clients suffer from slots without a node, from a cluster that is down, and from each master that does not serve. */

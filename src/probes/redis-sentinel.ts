@@ -5,7 +5,7 @@ import { defineProbe, type ProbeContext } from '../core/probe.ts'
 import { wayTo } from '../core/way.ts'
 import { dialFields } from './lib/dial.ts'
 import { REDIS_CODES, REDIS_SENTINEL_CODES } from './lib/redis-codes.ts'
-import { lagBytes, numberOf, ratioOf } from './lib/redis-info.ts'
+import { evictsAny, lagBytes, numberOf, ratioOf } from './lib/redis-info.ts'
 import { ask, DOWN, flagged, namedMasters, type Answer } from './lib/redis-sentinel.ts'
 import { askServer, loadClient, useServer } from './lib/redis-server.ts'
 import { optionsOfUrl, servers } from './lib/redis-targets.ts'
@@ -42,6 +42,7 @@ const gauges = {
   probe_redis_sentinel_connected_slaves: 'Replicas that are connected to the master: without one no failover can succeed.',
   probe_redis_sentinel_replication_lag_bytes: 'Replication stream that the slowest connected replica has not acknowledged.',
   probe_redis_sentinel_memory_ratio: 'Memory used over maxmemory on the master; absent without a limit.',
+  probe_redis_sentinel_evicts_any: 'Whether the master evicts any key at maxmemory (a policy allkeys-…), so that full is how it works; absent without a limit.',
 }
 
 const codes = { ...REDIS_CODES, ...REDIS_SENTINEL_CODES } as const
@@ -158,6 +159,7 @@ async function useMaster(visits: Visitor, { master, down }: Named, options: Opti
     put('probe_redis_sentinel_connected_slaves', numberOf(info, 'connected_slaves'))
     put('probe_redis_sentinel_replication_lag_bytes', lagBytes(info))
     put('probe_redis_sentinel_memory_ratio', ratioOf(info, 'used_memory', 'maxmemory'))
+    put('probe_redis_sentinel_evicts_any', evictsAny(info))
     await useServer(client, facts, probe.mode, `${options.key_prefix}{curlew:${probe.owner}}`)
   }, { username, password, db, tls, phase: 'request' })
   if ('value' in visit) return

@@ -6,7 +6,7 @@ import { wayTo } from '../core/way.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
 import { REDIS_CODES, type RedisCode } from './lib/redis-codes.ts'
 import type { RedisClient } from './lib/redis-client.ts'
-import { lagBytes, numberOf, ratioOf, type Info, type RoleFacts } from './lib/redis-info.ts'
+import { evictsAny, lagBytes, numberOf, ratioOf, type Info, type RoleFacts } from './lib/redis-info.ts'
 import { askServer, loadClient, logIn, openClient, useServer } from './lib/redis-server.ts'
 import { optionsOfUrl } from './lib/redis-targets.ts'
 import { checkTls, tlsFields, tlsGauges } from './lib/tls.ts'
@@ -36,6 +36,7 @@ const gauges = {
   probe_redis_memory_used_bytes: 'Memory that Redis has allocated (used_memory).',
   probe_redis_memory_max_bytes: 'The limit of that memory (maxmemory); 0 is no limit.',
   probe_redis_memory_ratio: 'Memory used over maxmemory; absent without a limit.',
+  probe_redis_evicts_any: 'Whether it evicts any key at maxmemory (a policy allkeys-…), so that full is how it works; absent without a limit.',
   probe_redis_connected_slaves: 'Replicas that are connected to this server.',
   probe_redis_replication_lag_bytes: 'Replication stream not applied yet: on a master by its slowest connected replica, on a replica of what it has received.',
   probe_redis_master_link_up: 'On a replica: whether it is connected to its master.',
@@ -106,6 +107,7 @@ function exportFacts({ role, linkUp }: RoleFacts, info: Info, probe: Context): v
   put('probe_redis_memory_used_bytes', numberOf(info, 'used_memory'))
   put('probe_redis_memory_max_bytes', numberOf(info, 'maxmemory'))
   put('probe_redis_memory_ratio', ratioOf(info, 'used_memory', 'maxmemory'))
+  put('probe_redis_evicts_any', evictsAny(info))
   put('probe_redis_connected_slaves', numberOf(info, 'connected_slaves'))
   put('probe_redis_replication_lag_bytes', lagBytes(info))
   if (role !== 'replica') return

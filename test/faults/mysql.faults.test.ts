@@ -87,7 +87,7 @@ const stopped: Spoil = async (mysql) => {
 }
 
 /** Each SELECT of the storm scans a table of 900 rows. */
-const SCANS = [['probe_mysql_scan_ratio', 0.7, 1], ['probe_mysql_rows_read_without_index_per_select', 600, 1_000]] as const
+const SCANS = [['probe_mysql_scan_ratio', 0.7, 1], ['probe_mysql_rows_read_without_index_per_select', 600, 1_000], ['probe_mysql_rows_read_without_index_per_second', 20_000, 1e9]] as const
 const storms = [
   { fault: 'a storm of queries without an index, none of them slow', more: {}, verdict: 'ok' },
   { fault: 'the same storm, and fail_on names it', more: { limits: { scan_ratio: { critical: 0.2 } }, fail_on: ['scan_ratio'] }, verdict: 'failed assert/mismatch limit_exceeded' },

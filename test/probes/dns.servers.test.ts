@@ -36,12 +36,15 @@ const failure = (code: string, layer: string, reason: string) => ({ status: 'fai
 
 describe('unbound', () => {
   it('answers', async () => {
+    const hashes = new Set<number | undefined>()
     for (const transport of ['udp', 'tcp']) {
       const result = await ask(unbound, 'ok.test', { transport, min_answers: 2, answers: ['^192\\.0\\.2\\.1$'] })
       expect(result).toMatchObject({ status: 'ok' })
       expect(gaugeOf(result, 'probe_dns_answer_rrs')).toBe(2)
       expect(gaugeOf(result, 'probe_dns_ttl_seconds')).toBeLessThanOrEqual(9)
+      hashes.add(gaugeOf(result, 'probe_dns_answer_hash'))
     }
+    expect([...hashes]).toEqual([expect.any(Number)])
     expect(await ask(unbound, 'OK.test.', { record: 'AAAA', answers: ['^2001:db8::1$'] })).toMatchObject({ status: 'ok' })
   })
 

@@ -2,6 +2,7 @@ import { getActiveResourcesInfo } from 'node:process'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readEntry, readTarget } from '../../src/config/jobs.ts'
 import { dns } from '../../src/probes/dns.ts'
+import { fnv1a } from '../../src/probes/lib/hash.ts'
 import { addressRecord, framed, reply, scriptedDns, type Script } from '../support/dns-servers.ts'
 import { eventually, freePort } from '../support/process.ts'
 import { tcpServer } from '../support/tcp.ts'
@@ -75,6 +76,16 @@ describe('a good answer', () => {
     const phases = Object.fromEntries(result.phases.map(({ name, ms }) => [name, ms]))
     expect(phases).toMatchObject({ connect: 0, tls: 0 })
     expect(phases['request']).toBeGreaterThan(0)
+  })
+
+  it('exports a hash of what it says, by which servers agree or do not', async () => {
+    const hashOf = async (answers: readonly (readonly [string, number])[], rcode = 0) => gaugeOf(
+      await ask((asked, send) => send(reply(asked, { rcode, answers: answers.map(([ip, ttl]) => addressRecord(asked.name, ip, ttl)) })), { rcode: 'any' }), 'probe_dns_answer_hash')
+    const hash = await hashOf([['192.0.2.1', 30], ['192.0.2.2', 20]])
+    expect(hash).toBe(fnv1a('NOERROR\nA 192.0.2.1\nA 192.0.2.2'))
+    expect(await hashOf([['192.0.2.2', 7], ['192.0.2.1', 9]])).toBe(hash)
+    expect(new Set([hash, await hashOf([['192.0.2.1', 30]]), await hashOf([]), await hashOf([], 3)])).toHaveLength(4)
+    for (const rcode of [2, 5]) expect(await hashOf([['192.0.2.1', 30]], rcode)).toBeUndefined()
   })
 
   it('exports the serial of a zone', async () => {

@@ -111,6 +111,7 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
     expect(gaugeOf(onSource, 'probe_mysql_status_read')).toBe(1)
     // The storm: 40 SELECTs of 900 rows each, among a handful of others.
     expect(gaugeOf(onSource, 'probe_mysql_rows_read_without_index_per_select')).toBeGreaterThan(600)
+    expect(gaugeOf(onSource, 'probe_mysql_rows_read_without_index_per_second')).toBeGreaterThan(1_000)
     expect(gaugeOf(onSource, 'probe_mysql_scan_ratio')).toBeGreaterThan(0.7)
     expect(gaugeOf(onSource, 'probe_mysql_costliest_digest_share')).toBeGreaterThan(0.5)
     const digest = onSource.gauges.find(({ name }) => name === 'probe_mysql_costliest_digest_share')?.labels?.['digest']
@@ -131,6 +132,7 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
     const result = await runs()
     expect(gaugeOf(result, 'probe_mysql_scan_ratio')).toBe(0)
     expect(gaugeOf(result, 'probe_mysql_rows_read_without_index_per_select')).toBe(0)
+    expect(gaugeOf(result, 'probe_mysql_rows_read_without_index_per_second')).toBe(0)
     expect(gaugeOf(result, 'probe_mysql_costliest_digest_share')).toBeUndefined()
   })
 
@@ -309,6 +311,8 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
       // Who may not see that it is a replica does not take it for a primary.
       for (const blind of [{ username: 'bare' }, { status: false }]) expect(roleOf(await probe(replica, blind))).toBe('writable')
     })
+    // Nor for one that has been left read-only.
+    for (const blind of [{ username: 'bare' }, { status: false }]) expect(roleOf(await probe(replica, blind))).toBe('unknown')
     await replica.sql(product === 'mysql' ? 'START REPLICA SQL_THREAD' : 'START SLAVE SQL_THREAD')
     await eventually(async () => gaugeOf(await probe(replica), 'probe_mysql_replication_running') === 1, 5_000, 'replication')
   })

@@ -180,14 +180,14 @@ describe('mysql: rates', () => {
 
   it('are of what the others did between two readings', () => {
     const second = reading(10_000, { uptime: 110, prepared_stmt_count: 60, com_select: 1_102, select_scan: 84, handler_read_rnd_next: 310_513 }, { com_select: 12, select_scan: 12, handler_read_rnd_next: 5_500 })
-    expect(ratesOf(second, first)).toEqual({ leakPerSecond: 5, rowsPerSelect: 3_000, scanRatio: 0.3 })
+    expect(ratesOf(second, first)).toEqual({ leakPerSecond: 5, rowsPerSelect: 3_000, rowsPerSecond: 30_000, scanRatio: 0.3 })
   })
 
   it('are unknown after a restart, after FLUSH STATUS, and when nobody selects', () => {
-    const nothing = { leakPerSecond: undefined, rowsPerSelect: undefined, scanRatio: undefined }
+    const nothing = { leakPerSecond: undefined, rowsPerSelect: undefined, rowsPerSecond: undefined, scanRatio: undefined }
     expect(ratesOf(reading(10_000, { uptime: 5, prepared_stmt_count: 60, com_select: 2_000 }), first)).toEqual(nothing)
     expect(ratesOf(reading(10_000, { uptime: 110, prepared_stmt_count: 10, com_select: 3, select_scan: 1, handler_read_rnd_next: 1 }), first)).toEqual({ ...nothing, leakPerSecond: 0 })
-    expect(ratesOf(reading(10_000, { uptime: 110, prepared_stmt_count: 0, com_select: 1_000, select_scan: 60, handler_read_rnd_next: 20_000 }, { com_select: 10, select_scan: 10, handler_read_rnd_next: 5_000 }), first)).toEqual({ ...nothing, leakPerSecond: -1 })
+    expect(ratesOf(reading(10_000, { uptime: 110, prepared_stmt_count: 0, com_select: 1_000, select_scan: 60, handler_read_rnd_next: 20_000 }, { com_select: 10, select_scan: 10, handler_read_rnd_next: 5_000 }), first)).toEqual({ ...nothing, leakPerSecond: -1, rowsPerSecond: expect.closeTo(998.7) })
   })
 
   it('name the costliest digest since the reading before', () => {

@@ -80,6 +80,10 @@ describe('a cluster of three masters', () => {
     const result = await probe(masters)
     expect(gaugeOf(result, 'probe_redis_cluster_memory_ratio')).toBeGreaterThan(0)
     expect(gaugeOf(result, 'probe_redis_cluster_memory_ratio')).toBeLessThan(1)
+    expect(gaugeOf(result, 'probe_redis_cluster_evicts_any')).toBe(0)
+    await masters[1].admin.config('SET', 'maxmemory-policy', 'allkeys-lfu')
+    expect(gaugeOf(await probe(masters), 'probe_redis_cluster_evicts_any')).toBe(1)
+    await masters[1].admin.config('SET', 'maxmemory-policy', 'noeviction')
     await masters[1].admin.config('SET', 'maxmemory', '0')
   })
 

@@ -37,6 +37,7 @@ describe('a master', () => {
     expect(gaugeOf(result, 'probe_redis_memory_used_bytes')).toBeGreaterThan(100_000)
     expect(gaugeOf(result, 'probe_redis_memory_max_bytes')).toBe(0)
     expect(gaugeOf(result, 'probe_redis_memory_ratio')).toBeUndefined()
+    expect(gaugeOf(result, 'probe_redis_evicts_any')).toBeUndefined()
     expect(gaugeOf(result, 'probe_redis_connected_slaves')).toBe(0)
     expect(gaugeOf(result, 'probe_redis_master_link_up')).toBeUndefined()
     expect(await server.admin.dbsize()).toBe(0)
@@ -182,6 +183,9 @@ describe('states in which Redis runs but does not serve', () => {
     const result = await probe(server)
     expect(gaugeOf(result, 'probe_redis_memory_max_bytes')).toBe(102_400)
     expect(gaugeOf(result, 'probe_redis_memory_ratio')).toBeGreaterThan(1)
+    expect(gaugeOf(result, 'probe_redis_evicts_any')).toBe(0)
+    await server.admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
+    expect(gaugeOf(await probe(server), 'probe_redis_evicts_any')).toBe(1)
     await server.stop()
   })
 

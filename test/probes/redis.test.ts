@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readEntry } from '../../src/config/jobs.ts'
 import { redisError } from '../../src/probes/lib/redis-codes.ts'
-import { lagBytes, parseInfo, parseRole, roleOfInfo } from '../../src/probes/lib/redis-info.ts'
+import { evictsAny, lagBytes, parseInfo, parseRole, roleOfInfo } from '../../src/probes/lib/redis-info.ts'
 import { replyScanner } from '../../src/probes/lib/redis-wire.ts'
 import { redis } from '../../src/probes/redis.ts'
 import { bulk, MASTER, script } from '../support/redis-script.ts'
@@ -135,6 +135,13 @@ describe('redis: ROLE and INFO', () => {
   it('takes what is received and not applied for the lag of a replica', () => {
     expect(lagBytes(parseInfo('role:slave\r\nslave_read_repl_offset:70\r\nslave_repl_offset:50\r\n'))).toBe(20)
     expect(lagBytes(parseInfo('role:slave\r\nslave_repl_offset:50\r\n'))).toBeUndefined()
+  })
+
+  it('reads whether any key may be evicted, which only a limit asks for', () => {
+    const evicts = (policy: string, limit = 1_000) => evictsAny(parseInfo(`maxmemory:${limit}\r\nmaxmemory_policy:${policy}\r\n`))
+    expect(['allkeys-lru', 'allkeys-random', 'noeviction', 'volatile-ttl'].map((policy) => evicts(policy))).toEqual([1, 1, 0, 0])
+    expect(evicts('allkeys-lru', 0)).toBeUndefined()
+    expect(evictsAny(parseInfo('maxmemory:1000\r\n'))).toBeUndefined()
   })
 })
 

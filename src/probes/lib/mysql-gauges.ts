@@ -3,7 +3,7 @@ import type { Product } from './mysql-codes.ts'
 import { ADDED_BY_READING, type Counters, type Digests, type Facts, type Replication } from './mysql-status.ts'
 
 export const mysqlGauges = {
-  probe_mysql_info: { help: 'Always 1; what answers: product (mysql or mariadb), version and role: replica; read-only; primary, which takes writes and replicates from none; or writable, where it is not known from whom it replicates.', labels: ['product', 'version', 'role'] },
+  probe_mysql_info: { help: 'Always 1; what answers: product (mysql or mariadb), version and role: replica; of those that replicate from none primary, which takes writes, and read-only, which takes none; and where it is not known from whom it replicates writable or unknown.', labels: ['product', 'version', 'role'] },
   probe_mysql_read_only: 'Whether the server refuses writes (read_only, super_read_only or innodb_read_only).',
   probe_mysql_status_read: "Whether the server's status could be read in this run; without it the gauges below are absent.",
   probe_mysql_uptime_seconds: 'Time since the server started.',
@@ -17,6 +17,7 @@ export const mysqlGauges = {
   probe_mysql_prepared_statements_ratio: 'Open prepared statements over their limit.',
   probe_mysql_prepared_statements_leak_per_second: 'How fast the number of open prepared statements has grown since the run before; its average over an hour is the leak.',
   probe_mysql_rows_read_without_index_per_select: 'Rows that scans have read for each SELECT since the run before.',
+  probe_mysql_rows_read_without_index_per_second: 'Rows that scans have read each second since the run before.',
   probe_mysql_scan_ratio: 'Full scans of a first table over SELECTs, since the run before.',
   probe_mysql_replication_running: 'On a replica: whether it receives and applies, on every channel; NULL for its lag counts as broken.',
   probe_mysql_replication_lag_seconds: 'On a replica: how far behind it is (Seconds_Behind_Source), on its slowest channel; absent while it does not run.',
@@ -27,10 +28,10 @@ export const mysqlGauges = {
 export type MysqlGauge = keyof typeof mysqlGauges
 type Gauges = Pick<ProbeContext<string, MysqlGauge>, 'gauge'>
 
-/** `replication`: undefined where it is not known; a replica that takes writes looks like a primary then. */
+/** `replication`: undefined where it is not known; a replica is not to look like a primary then, whether it takes writes or not. */
 export function exportFacts(probe: Gauges, product: Product | undefined, { version, readOnly }: Facts, replication: Replication | 'none' | undefined): void {
-  const role = replication === undefined ? 'writable' : replication === 'none' ? 'primary' : 'replica'
-  probe.gauge('probe_mysql_info', 1, { product: product ?? '', version: version.slice(0, 100), role: readOnly && role !== 'replica' ? 'read-only' : role })
+  const [writable, not] = replication === undefined ? ['writable', 'unknown'] : replication === 'none' ? ['primary', 'read-only'] : ['replica', 'replica']
+  probe.gauge('probe_mysql_info', 1, { product: product ?? '', version: version.slice(0, 100), role: readOnly ? not : writable })
   probe.gauge('probe_mysql_read_only', Number(readOnly))
   if (replication === undefined || replication === 'none') return
   probe.gauge('probe_mysql_replication_running', Number(replication.running))
@@ -50,9 +51,10 @@ export function exportCounters(probe: Gauges, counters: Counters, before: Counte
   put(probe, 'probe_mysql_max_prepared_statements', maxPreparedStatements)
   put(probe, 'probe_mysql_prepared_statements_ratio', over(now('prepared_stmt_count'), maxPreparedStatements))
   if (!before) return
-  const { leakPerSecond, rowsPerSelect, scanRatio } = ratesOf(counters, before)
+  const { leakPerSecond, rowsPerSelect, rowsPerSecond, scanRatio } = ratesOf(counters, before)
   put(probe, 'probe_mysql_prepared_statements_leak_per_second', leakPerSecond)
   put(probe, 'probe_mysql_rows_read_without_index_per_select', rowsPerSelect)
+  put(probe, 'probe_mysql_rows_read_without_index_per_second', rowsPerSecond)
   put(probe, 'probe_mysql_scan_ratio', scanRatio)
 }
 
@@ -69,6 +71,13 @@ export function exportDigests(probe: Gauges, digests: Digests, before: Digests |
   if (costliest && total > 0) probe.gauge('probe_mysql_costliest_digest_share', costliest.seconds / total, { digest: costliest.digest })
 }
 
+interface Rates {
+  readonly leakPerSecond: number | undefined
+  readonly rowsPerSelect: number | undefined
+  readonly rowsPerSecond: number | undefined
+  readonly scanRatio: number | undefined
+}
+
 /**
  * What has happened between two readings; undefined where it cannot be told: after a restart or FLUSH STATUS, or when nobody
  * has selected anything. Our own statements are taken off.
@@ -76,9 +85,10 @@ export function exportDigests(probe: Gauges, digests: Digests, before: Digests |
  * The leak is the slope of the number of open statements, not Com_stmt_prepare less Com_stmt_close: statements also end with
  * their connection, which counts as no close, so that the difference shows a leak for every client that prepares and hangs up.
  */
-export function ratesOf(now: Counters, before: Counters): { leakPerSecond: number | undefined, rowsPerSelect: number | undefined, scanRatio: number | undefined } {
-  const nothing = { leakPerSecond: undefined, rowsPerSelect: undefined, scanRatio: undefined }
+export function ratesOf(now: Counters, before: Counters): Rates {
+  const nothing = { leakPerSecond: undefined, rowsPerSelect: undefined, rowsPerSecond: undefined, scanRatio: undefined }
   if ((now.all.get('uptime') ?? 0) < (before.all.get('uptime') ?? 0) || now.at <= before.at) return nothing
+  const seconds = (now.at - before.at) / 1_000
   const grown = (name: string) => {
     const [to, from] = [now.all.get(name), before.all.get(name)]
     return to === undefined || from === undefined ? undefined : to - from
@@ -89,11 +99,12 @@ export function ratesOf(now: Counters, before: Counters): { leakPerSecond: numbe
     const own = (now.own.get(name) ?? 0) - (before.own.get(name) ?? 0) + (ADDED_BY_READING[name] ?? 0)
     return Math.max(0, all - own)
   }
-  const leaked = grown('prepared_stmt_count')
   const selects = others('com_select')
+  const rows = others('handler_read_rnd_next')
   return {
-    leakPerSecond: leaked === undefined ? undefined : leaked / ((now.at - before.at) / 1_000),
-    rowsPerSelect: over(others('handler_read_rnd_next'), selects),
+    leakPerSecond: over(grown('prepared_stmt_count'), seconds),
+    rowsPerSelect: over(rows, selects),
+    rowsPerSecond: over(rows, seconds),
     scanRatio: over(others('select_scan'), selects),
   }
 }

@@ -2,7 +2,7 @@ import type { Endpoint } from '../../core/fields.ts'
 import type { Mode } from '../../core/probe.ts'
 import type { RedisClient } from './redis-client.ts'
 import { redisFailure, type REDIS_CLUSTER_CODES } from './redis-codes.ts'
-import { parseInfo, ratioOf, type Info } from './redis-info.ts'
+import { parseInfo, type Info } from './redis-info.ts'
 import { askServer, useServer, withOwnCodes, type RedisLogin } from './redis-server.ts'
 import { parseSlots, tagOf, type ClusterMaster } from './redis-slots.ts'
 import { AT_ONCE, inParallel, inWords, ofAny, raise, type FailedVisit, type Visit, type Visitor } from './redis-visit.ts'
@@ -20,8 +20,8 @@ export interface View {
   readonly masters: readonly ClusterMaster[]
 }
 
-/** What came of a master: how full it is, where that is known. */
-export type MasterVisit = Visit<number | undefined> & { readonly master: ClusterMaster }
+/** What came of a master: its INFO, where it was asked. */
+export type MasterVisit = Visit<Info | undefined> & { readonly master: ClusterMaster }
 
 type Login = RedisLogin & { readonly tls: boolean }
 type Options = Login & { readonly key_prefix: string }
@@ -108,11 +108,11 @@ function visitAll(visits: Visitor, { state, masters }: View, slotFor: (master: C
   })
 }
 
-async function use(client: RedisClient, key: string, mode: Mode): Promise<number | undefined> {
+async function use(client: RedisClient, key: string, mode: Mode): Promise<Info> {
   const { facts, info } = await askServer(client)
   if (facts.role !== 'master') throw redisFailure('redis_moved', `it is a ${facts.role} now`)
   await useServer(client, facts, mode, key)
   // A write shows whether the master serves its slots; PING does not.
   if (mode === 'read-only' && (await clusterInfo(client)).get('cluster_state') !== 'ok') throw redisFailure('redis_clusterdown', 'its cluster_state is not ok')
-  return ratioOf(info, 'used_memory', 'maxmemory')
+  return info
 }

@@ -52,6 +52,12 @@ export function ratioOf(info: Info, used: string, limit: string): number | undef
   return part === undefined || whole === undefined || whole <= 0 ? undefined : part / whole
 }
 
+/** Whether any key may be evicted where memory has a limit, as 0 or 1; undefined without a limit, or where the policy is not known. */
+export function evictsAny(info: Info): number | undefined {
+  const policy = info.get('maxmemory_policy')
+  return policy === undefined || !((numberOf(info, 'maxmemory') ?? 0) > 0) ? undefined : Number(policy.startsWith('allkeys-'))
+}
+
 /**
  * Bytes of the replication stream that are not applied yet. A master knows what each replica has acknowledged (once a
  * second): the slowest counts. A replica knows what it has received and not applied (slave_read_repl_offset, from 7.0).

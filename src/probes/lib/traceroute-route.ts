@@ -1,3 +1,5 @@
+import { fnv1a } from './hash.ts'
+
 /** What came back for one packet. */
 export interface Answer {
   readonly from: string
@@ -181,12 +183,7 @@ export function loopOf(addresses: readonly (string | undefined)[]): { readonly b
   return undefined
 }
 
-/**
- * 32-bit FNV-1a over the addresses of the hops, so that a route which changes changes a number. A hop that does not answer
- * counts as one of its own. http://www.isthe.com/chongo/tech/comp/fnv/
- */
+/** A hash of the addresses of the hops, so that a route which changes changes a number. A hop that does not answer counts as one of its own. */
 export function pathHash(hops: readonly Hop[]): number {
-  let hash = 0x811c9dc5
-  for (const byte of Buffer.from(hops.map(({ address }) => address ?? '*').join(' '), 'latin1')) hash = Math.imul(hash ^ byte, 0x01000193)
-  return hash >>> 0
+  return fnv1a(hops.map(({ address }) => address ?? '*').join(' '))
 }

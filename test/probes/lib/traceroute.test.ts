@@ -119,8 +119,10 @@ describe('traceroute: the bookkeeping', () => {
     expect(loopOf(addresses)?.between).toEqual(between)
   })
 
-  it.each([['a', 0xe40c292c], ['foobar', 0xbf9cf968]])('the hash of %s is FNV-1a', (address, hash) => {
-    expect(pathHash([{ ttl: 1, address, rttMs: 1, others: [], refusal: undefined }])).toBe(hash)
+  it('has a hash of its own, in which a silent hop counts', () => {
+    const hop = (address: string | undefined) => ({ ttl: 1, address, rttMs: 1, others: [], refusal: undefined })
+    expect(pathHash([hop('foobar')])).toBe(0xbf9cf968)
+    expect(new Set([['a', 'b'], ['b', 'a'], ['a'], ['a', undefined, 'b']].map((route) => pathHash(route.map(hop))))).toHaveLength(4)
   })
 })
 
