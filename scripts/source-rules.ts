@@ -19,9 +19,10 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   exporter: ['core', 'words', 'log.ts'],
   notify: ['core', 'words', 'children.ts', 'probes/lib/proxy-options.ts', 'probes/lib/http-proxy-rules.ts', 'probes/lib/tls-context.ts'],
+  alerts: ['core'],
   config: ['core', 'probes/index.ts', 'notify/options.ts', 'notify/rules.ts'],
   'runtime.ts': ['core', 'words', 'children.ts', 'log.ts', 'config', 'probes/index.ts', 'each.ts', 'discover', 'diagnose', 'exporter', 'notify'],
-  commands: ['core', 'words', 'log.ts', 'config', 'notify', 'probes/index.ts', 'report', 'discover', 'diagnose', 'exporter/server.ts', 'exporter/web-config.ts', 'each.ts', 'round.ts', 'runtime.ts'],
+  commands: ['core', 'words', 'log.ts', 'alerts', 'config', 'notify', 'probes/index.ts', 'report', 'discover', 'diagnose', 'exporter/server.ts', 'exporter/web-config.ts', 'each.ts', 'round.ts', 'runtime.ts'],
   'cli.ts': ['commands', 'core'],
 }
 

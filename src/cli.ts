@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   diagnose: { summary: 'walk the layers below a target, and say where it breaks', load: async () => { const { help, diagnose } = await import('./commands/diagnose.ts'); return { help, run: diagnose } } },
   notify: { summary: 'forward alerts to chat: serve, preview, lint, test, dead', load: async () => { const { help, notify } = await import('./commands/notify.ts'); return { help, subcommands: true, run: notify } } },
   validate: { summary: 'print every mistake of a config', load: async () => { const { help, validate } = await import('./commands/validate.ts'); return { help, run: validate } } },
+  alerts: { summary: 'print the alert rules, with your thresholds', load: async () => { const { help, alerts } = await import('./commands/alerts.ts'); return { help, run: alerts } } },
   schema: { summary: 'print the JSON Schema of the config', load: async () => { const { help, schema } = await import('./commands/schema.ts'); return { help, run: schema } } },
 }
 

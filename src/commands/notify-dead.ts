@@ -6,7 +6,7 @@ import type { DeadEntry, Outbox } from '../notify/outbox.ts'
 import { openRedisOutbox } from '../notify/store/redis.ts'
 import { openSqliteOutbox } from '../notify/store/sqlite.ts'
 import { outboxDirectory, readNotify } from './notify-config.ts'
-import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
+import { counted, EXIT, readArgs, UsageError, type Io } from './usage.ts'
 
 export const help = `Usage: curlew notify dead [list] [--channel NAME] [-o json]
        curlew notify dead show ID
@@ -66,7 +66,7 @@ export async function notifyDead(args: readonly string[], io: Io): Promise<numbe
         if (chosen.length > 0) count += action === 'resend' ? await outbox.resend(chosen, to, Date.now()) : await outbox.forget(chosen)
       }
     }
-    io.out(`${count} ${count === 1 ? 'alert' : 'alerts'} ${action === 'resend' ? 'queued again' : 'forgotten'}\n`)
+    io.out(`${counted(count, 'alert')} ${action === 'resend' ? 'queued again' : 'forgotten'}\n`)
     if (missing.size > 0) io.err(`curlew notify dead: there is no dead alert ${[...missing].join(', ')}\n`)
     return missing.size > 0 ? EXIT.failed : EXIT.ok
   } finally {
@@ -108,7 +108,7 @@ async function show(
       }
     }
   }
-  if (!whole && output === 'pretty') io.out(`${count} ${count === 1 ? 'alert' : 'alerts'} given up\n`)
+  if (!whole && output === 'pretty') io.out(`${counted(count, 'alert')} given up\n`)
   if (whole && count === 0) throw new UsageError(`there is no dead alert ${ids.join(' ')}`)
   return EXIT.ok
 }

@@ -1,7 +1,7 @@
 import { redact } from '../core/secrets.ts'
 import { lintNotify } from '../notify/lint.ts'
 import { readNotify } from './notify-config.ts'
-import { EXIT, readArgs, type Io } from './usage.ts'
+import { counted, EXIT, readArgs, type Io } from './usage.ts'
 
 export const help = `Usage: curlew notify lint [-c FILE]
 
@@ -17,7 +17,7 @@ export async function notifyLint(args: readonly string[], io: Io): Promise<numbe
   const config = await readNotify(values.config, io)
   const warnings = lintNotify(config, Date.now())
   for (const warning of warnings) io.out(`${redact(warning)}\n`)
-  if (warnings.length > 0) io.err(`curlew: ${warnings.length} ${warnings.length === 1 ? 'warning' : 'warnings'}\n`)
-  else io.out(`${config.routes.length} routes and ${config.channels.length} channels: no warnings\n`)
+  if (warnings.length > 0) io.err(`curlew: ${counted(warnings.length, 'warning')}\n`)
+  else io.out(`${counted(config.routes.length, 'route')} and ${counted(config.channels.length, 'channel')}: no warnings\n`)
   return warnings.length > 0 ? EXIT.failed : EXIT.ok
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { redact } from '../core/secrets.ts'
+import { withoutWatchdog } from '../notify/deadman.ts'
 import { BadPayload, readNotification } from '../notify/payload.ts'
 import { previewTexts } from '../notify/preview.ts'
 import { routeName, UnknownRoute } from '../notify/routing.ts'
@@ -36,7 +37,9 @@ export async function notifyPreview(args: readonly string[], io: Io): Promise<nu
   try {
     const notification = readNotification(readPayload(file), now)
     if (notification.alerts.length === 0) throw new UsageError(`${file}: expected a notification with at least one alert`)
-    texts = previewTexts(config, notification, { channel, route, lang, now })
+    const { notification: rest } = withoutWatchdog(config.deadman, notification)
+    if (rest.alerts.length === 0) throw new UsageError(`${file}: the deadman of the config listens for this alert, and nobody is told of it`)
+    texts = previewTexts(config, rest, { channel, route, lang, now })
   } catch (error) {
     if (error instanceof BadPayload) throw new UsageError(error.message)
     if (error instanceof UnknownRoute) throw new UsageError(`--route: expected one of ${config.routes.map(routeName).join(', ')}`)

@@ -3,6 +3,11 @@ import { parseArgs, type ParseArgsConfig } from 'node:util'
 /** Exit codes: all ok; a target failed; bad usage or config; nothing failed but something is unknown; interrupted. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, unknown: 3, interrupted: 130 } as const
 
+/** `1 route`, `2 routes`. */
+export function counted(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`
+}
+
 /** Something that the person at the terminal can put right: printed without a stack trace, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'

@@ -1,7 +1,7 @@
 import { asksForLogin, checkWebConfig } from '../exporter/web-config.ts'
 import { loadChecked, seriesCount } from '../runtime.ts'
 import { findConfig } from './config-path.ts'
-import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
+import { counted, EXIT, readArgs, UsageError, type Io } from './usage.ts'
 
 export const help = `Usage: curlew validate [-c FILE|DIRECTORY] [--web.config.file FILE] [--cardinality]
 
@@ -26,19 +26,19 @@ export async function validate(args: readonly string[], io: Io): Promise<number>
   const mistakes = [...loaded && !loaded.config ? loaded.errors : [], ...webFile === undefined ? [] : checkWebConfig(webFile)]
   for (const line of mistakes) io.out(`${line}\n`)
   if (mistakes.length > 0) {
-    io.err(`curlew: ${mistakes.length} ${mistakes.length === 1 ? 'mistake' : 'mistakes'}\n`)
+    io.err(`curlew: ${counted(mistakes.length, 'mistake')}\n`)
     return EXIT.usage
   }
 
   const jobs = loaded?.config?.jobs ?? []
   if (values.cardinality) {
     const byProbe = Map.groupBy(jobs, (job) => job.name)
-    for (const [name, mine] of byProbe) io.out(`${name}: ${mine.length} targets, ${seriesCount(mine)} series\n`)
-    io.out(`total: ${jobs.length} targets, ${seriesCount(jobs)} series\n`)
+    for (const [name, mine] of byProbe) io.out(`${name}: ${counted(mine.length, 'target')}, ${seriesCount(mine)} series\n`)
+    io.out(`total: ${counted(jobs.length, 'target')}, ${seriesCount(jobs)} series\n`)
   } else if (loaded) {
     const notify = loaded.config?.notify
-    const chats = notify ? `, ${notify.channels.length} channels, ${notify.routes.length} routes` : ''
-    io.out(`${path}: ok, ${new Set(jobs.map((job) => job.name)).size} probes, ${jobs.length} targets${chats}\n`)
+    const chats = notify ? `, ${counted(notify.channels.length, 'channel')}, ${counted(notify.routes.length, 'route')}` : ''
+    io.out(`${path}: ok, ${counted(new Set(jobs.map((job) => job.name)).size, 'probe')}, ${counted(jobs.length, 'target')}${chats}\n`)
   }
   if (webFile !== undefined) io.out(`${webFile}: ok\n`)
   return EXIT.ok

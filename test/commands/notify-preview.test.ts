@@ -46,6 +46,16 @@ async function run(command: (args: readonly string[], io: Io) => Promise<number>
 }
 
 describe('curlew notify preview', () => {
+  it('leaves out the alert that the deadman listens for, and says so where there is no other', async () => {
+    const watched = config({ more: '  deadman: {}' })
+    const both = await run(notifyPreview, '-c', watched, '--channel', 'ding', payload({ instance: 'a:1' }, { alertname: 'Watchdog' }))
+    expect(both.code).toBe(0)
+    expect(both.out).not.toContain('Watchdog')
+    const alone = payload({ alertname: 'Watchdog' })
+    expect(await run(notifyPreview, '-c', watched, '--channel', 'ding', '--route', 'all', alone)).toMatchObject({ code: 2, out: expect.stringContaining('the deadman of the config listens for this alert') })
+    expect((await run(notifyPreview, '-c', config(), '--channel', 'ding', alone)).out).toContain('Watchdog')
+  })
+
   it('prints what would be sent, its size and where, and no secret', async () => {
     const one = payload({ instance: 'a:1', severity: 'critical' })
     for (const channel of ['ding', 'lark', 'hook']) {
@@ -104,7 +114,7 @@ describe('curlew notify lint', () => {
   it('is content with every type of channel as it comes', async () => {
     const channels = channelTypes.map(({ type, example }) => ({ ...example, name: type, type }))
     const { out } = await run(notifyLint, '-c', file('types.yaml', JSON.stringify({ notify: { token: 'webhook-token', channels, routes: [{ channels: channels.map(({ name }) => name) }] } })))
-    expect(out).toBe(`1 routes and ${channels.length} channels: no warnings\n`)
+    expect(out).toBe(`1 route and ${channels.length} channels: no warnings\n`)
   })
 
   it.each([

@@ -6,6 +6,7 @@ const root = new URL('fixtures/', import.meta.url)
 const check = (path: string) => checkSource({ path, text: readFileSync(new URL(path, root), 'utf8') }, ['redis'])
 
 const BAD: readonly (readonly [path: string, rule: string])[] = [
+  ['src/alerts/bad.ts', 'import-direction'],
   ['src/children.ts', 'import-direction'],
   ['src/cli.ts', 'import-direction'],
   ['src/commands/bad.ts', 'import-direction'],

@@ -1,0 +1,59 @@
+import { cluster } from '../../src/alerts/catalogue/cluster.ts'
+import { alertContract, labelsOf } from './promtool.ts'
+
+const plus = (labels: string, more: string) => labels.replace('}', `,${more}}`)
+const from = (instance: string, labels: string) => labels.replace('curlew-0:9797', instance)
+
+const API = labelsOf('api', 'kube-api', 'https://10.0.0.1:6443')
+const api = { job: 'curlew', probe: 'api', type: 'kube-api', target: 'https://10.0.0.1:6443' }
+const NODE = labelsOf('nodes', 'kube-node', 'worker-1')
+const node = { job: 'curlew', probe: 'nodes', type: 'kube-node', target: 'worker-1', node: 'worker-1' }
+
+/** A target that fails for this. */
+function failing(labels: string, layer: string, reason: string, healthy = '0x60'): Record<string, string> {
+  return { [`probe_healthy${labels}`]: healthy, [`probe_failure_info${plus(labels, `layer="${layer}",reason="${reason}"`)}`]: '1x60' }
+}
+
+const well = (labels: string) => ({ [`probe_healthy${labels}`]: '1x60' })
+
+const pod = (name: string) => labelsOf('coredns', 'kube-dns', name, { pod: name })
+const slowPod = { job: 'curlew', probe: 'coredns', type: 'kube-dns' }
+const asks = (labels: string, seconds: string) => ({ [`probe_kube_dns_duration_seconds${plus(labels, 'phase="request"')}`]: `${seconds}x60`, [`probe_kube_dns_duration_seconds${plus(labels, 'phase="connect"')}`]: '9x60' })
+
+alertContract(cluster, {
+  KubernetesApiNotReady: [
+    {
+      kind: 'fires', what: 'as most see it', at: '5m', fires: [api], series: { ...failing(API, 'assert', 'mismatch'), ...failing(from('curlew-1', API), 'assert', 'mismatch'), ...well(from('curlew-2', API)) },
+      says: { summary: 'The API server api https://10.0.0.1:6443 is not ready', description: 'The API server that the probe api https://10.0.0.1:6443 asks is not ready (assert/mismatch). 2 Curlew(s) see it so. What runs goes on, but nothing is scheduled, moved or healed. Look at its log, at etcd and at its certificates.' },
+    },
+    { kind: 'quiet', what: 'ready', at: '5m', fires: [], series: well(API) },
+    { kind: 'quiet', what: 'unknown', at: '5m', fires: [], series: { [`probe_unknown${API}`]: '1x60' } },
+    { kind: 'quiet', what: 'another type', at: '5m', fires: [], series: failing(API.replace('kube-api', 'http'), 'assert', 'mismatch') },
+    { kind: 'boundary', what: 'for less than two scrapes', at: '10m', fires: [], series: failing(API, 'assert', 'mismatch', '1x9 0x60') },
+    { kind: 'boundary', what: 'for two', at: '11m', fires: [api], series: failing(API, 'assert', 'mismatch', '1x9 0x60') },
+  ],
+  KubernetesNodeAddressChanged: [
+    {
+      kind: 'fires', what: 'seen from two other nodes', at: '5m', fires: [node],
+      series: { ...failing(plus(NODE, 'node="worker-2"'), 'assert', 'mismatch'), ...failing(plus(from('curlew-1', NODE), 'node="worker-3"'), 'assert', 'mismatch') },
+      says: { summary: 'The internal address of node worker-1 has changed', description: 'Node worker-1 has another internal address than before (assert/mismatch). Certificates, etcd members, mounts and firewall rules name the old one. Give it the old address back, or change what names it.' },
+    },
+    { kind: 'quiet', what: 'well', at: '5m', fires: [], series: well(NODE) },
+    { kind: 'quiet', what: 'fails for another reason', at: '5m', fires: [], series: failing(NODE, 'request', 'timeout') },
+    { kind: 'quiet', what: 'unknown', at: '5m', fires: [], series: { [`probe_unknown${NODE}`]: '1x60' } },
+    { kind: 'boundary', what: 'by one of two', at: '5m', fires: [], series: { ...failing(NODE, 'assert', 'mismatch'), ...well(from('curlew-1', NODE)) } },
+    { kind: 'boundary', what: 'by two of three', at: '5m', fires: [node], series: { ...failing(NODE, 'assert', 'mismatch'), ...failing(from('curlew-1', NODE), 'assert', 'mismatch'), ...well(from('curlew-2', NODE)) } },
+  ],
+  KubernetesDnsPodSlow: [
+    {
+      kind: 'fires', what: 'one of three', at: '30m', fires: [{ ...slowPod, target: 'coredns-a' }], series: { ...asks(pod('coredns-a'), '0.2'), ...asks(pod('coredns-b'), '0.01'), ...asks(pod('coredns-c'), '0.02'), [`probe_info${plus(pod('coredns-a'), 'host="10.1.0.7"')}`]: '1x60' },
+      says: { summary: 'The DNS pod coredns coredns-a is slower than the others', description: 'The DNS pod coredns coredns-a takes 200ms to answer in the mean of ten minutes, more than 3 times what the others take; it is at 10.1.0.7. A share of all look-ups in the cluster waits for it. Look at its CPU limit and its node, or delete the pod.' },
+    },
+    { kind: 'quiet', what: 'all of them', at: '30m', fires: [], series: { ...asks(pod('coredns-a'), '0.2'), ...asks(pod('coredns-b'), '0.2') } },
+    { kind: 'quiet', what: 'the only one', at: '30m', fires: [], series: asks(pod('coredns-a'), '0.2') },
+    { kind: 'quiet', what: 'below the floor', at: '30m', fires: [], series: { ...asks(pod('coredns-a'), '0.019'), ...asks(pod('coredns-b'), '0.001') } },
+    { kind: 'quiet', what: 'than those of another cluster', at: '30m', fires: [], series: { ...asks(plus(pod('coredns-a'), 'cluster="one"'), '0.2'), ...asks(plus(pod('coredns-b'), 'cluster="two"'), '0.01') } },
+    { kind: 'boundary', what: 'just three times', at: '30m', fires: [], series: { ...asks(pod('coredns-a'), '0.75'), ...asks(pod('coredns-b'), '0.25') } },
+    { kind: 'boundary', what: 'a little more', at: '30m', fires: [{ ...slowPod, target: 'coredns-a' }], series: { ...asks(pod('coredns-a'), '0.76'), ...asks(pod('coredns-b'), '0.25') } },
+  ],
+})
