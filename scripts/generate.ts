@@ -1,12 +1,17 @@
 // Writes everything generated, or with --check tells whether it is fresh. A new artefact is a line in ARTEFACTS.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { FAMILIES } from '../src/alerts/index.ts'
+import { DASHBOARDS } from '../src/alerts/model.ts'
+import { groupsOf, prometheusRuleText, rulesText } from '../src/alerts/render.ts'
+import { readValues, valuesText } from '../src/alerts/values.ts'
 import { jsonSchema } from '../src/config/schema.ts'
 import { metricsPage } from '../src/exporter/metrics-page.ts'
 import { channelTypes } from '../src/notify/channels/index.ts'
 import { NOTIFY } from '../src/notify/metrics.ts'
 import { notifySchema } from '../src/notify/options.ts'
 import { probeTypes } from '../src/probes/index.ts'
+import { configMapsText, dashboardText, datasourcesText, providersText } from './dashboards/index.ts'
 import { notifyPage } from './reference-notify.ts'
 import { configPage, probesPage } from './reference.ts'
 
@@ -21,7 +26,20 @@ const ARTEFACTS: readonly Artefact[] = [
   { path: 'docs/reference/probes.md', render: () => probesPage(probeTypes) },
   { path: 'docs/reference/notify.md', render: () => notifyPage(channelTypes) },
   { path: 'docs/reference/metrics.md', render: () => metricsPage(probeTypes, Object.values(NOTIFY)) },
+  { path: 'alerts/values.yaml', render: () => valuesText(FAMILIES) },
+  { path: 'alerts/curlew.rules.yml', render: () => rulesText(defaultGroups()) },
+  { path: 'alerts/prometheusrule.yaml', render: () => prometheusRuleText(defaultGroups()) },
+  ...DASHBOARDS.map((uid) => ({ path: `dashboards/${uid}.json`, render: () => dashboardText(uid) })),
+  { path: 'dashboards/configmap.yaml', render: configMapsText },
+  { path: 'dashboards/provisioning/datasources.yaml', render: datasourcesText },
+  { path: 'dashboards/provisioning/dashboards.yaml', render: providersText },
 ]
+
+function defaultGroups() {
+  const { values } = readValues(FAMILIES, 'defaults', FAMILIES.map(({ name, optional }) => (optional === undefined ? '' : `${name}: true\n`)).join(''))
+  if (!values) throw new Error('the defaults of the alerts are no valid values')
+  return groupsOf(FAMILIES, values)
+}
 
 const root = new URL('../', import.meta.url)
 const checkOnly = process.argv.includes('--check')
