@@ -7,13 +7,13 @@ import { z } from 'zod'
 
 /**
  * Name of the vitest project, the seconds it may take on two shared cores, and how many files run at a time: most of them
- * wait for servers and timeouts, but end to end it is measured that probes are on time.
+ * wait for servers and timeouts.
  */
 const SUITES = [
   { name: 'unit', budget: 90, workers: 2 },
-  { name: 'servers', budget: 120, workers: 2 },
+  { name: 'servers', budget: 120, workers: 3 },
   { name: 'faults', budget: 150, workers: 4 },
-  { name: 'e2e', budget: 90, workers: 1 },
+  { name: 'e2e', budget: 90, workers: 2 },
   { name: 'chaos', budget: 45, workers: 1 },
 ] as const
 

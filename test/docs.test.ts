@@ -14,7 +14,7 @@ const directory = mkdtempSync(join(tmpdir(), 'curlew-docs-'))
 afterAll(() => { rmSync(directory, { recursive: true }) })
 
 const blocks = (file: string) => [...readFileSync(join(root, file), 'utf8').matchAll(/```yaml\n([^]*?)```/g)].map(([, text]) => text!)
-const configs = ['README.md', 'README.zh-CN.md', 'docs/reference/probes.md', 'docs/reference/notify.md', 'docs/notify.md', 'docs/notify.zh-CN.md'].flatMap((file) => blocks(file).filter((text) => /^(?:probes|notify):/m.test(text)).map((text, index) => ({ name: `${file} (${index + 1})`, text })))
+const configs = ['README.md', 'README.zh-CN.md', 'docs/reference/probes.md', 'docs/reference/notify.md', 'docs/notify.md', 'docs/notify.zh-CN.md', 'docs/alerts.md', 'docs/alerts.zh-CN.md'].flatMap((file) => blocks(file).filter((text) => /^(?:probes|notify):/m.test(text)).map((text, index) => ({ name: `${file} (${index + 1})`, text })))
 
 /** What the configs take from the environment. */
 const documented = { REDIS_PASSWORD: 'documented', WEBHOOK_TOKEN: 'documented', DINGTALK_TOKEN: 'documented', DINGTALK_SECRET: 'SECdocumented', SLACK_HOOK: 'T0/B0/documented' }
@@ -40,7 +40,7 @@ it('the web-config in the documentation is valid but for the files that it names
   expect([...issues, ...certificateIssues].filter((issue) => !/expected a readable file|ENOENT|cannot be read/.test(issue))).toEqual([])
 })
 
-it.each(['AGENTS.md', 'README.md', 'README.zh-CN.md', 'docs/benchmark.md', 'docs/decisions.md', 'docs/mysql.md', 'docs/notify.md', 'docs/notify.zh-CN.md', 'docs/web-config.md'])('%s links to nothing that is not there', (file) => {
+it.each(['AGENTS.md', 'README.md', 'README.zh-CN.md', 'docs/alerts.md', 'docs/alerts.zh-CN.md', 'docs/benchmark.md', 'docs/dashboards.md', 'docs/dashboards.zh-CN.md', 'docs/decisions.md', 'docs/mysql.md', 'docs/notify.md', 'docs/notify.zh-CN.md', 'docs/web-config.md'])('%s links to nothing that is not there', (file) => {
   const links = [...readFileSync(join(root, file), 'utf8').matchAll(/\]\((?!https?:|#|\{\{)([^)#]+)/g)].map(([, path]) => path!)
   for (const link of links) expect(() => readFileSync(join(root, file, '..', link)), link).not.toThrow()
 })

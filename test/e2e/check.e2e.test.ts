@@ -50,7 +50,7 @@ describe('exit codes', () => {
     [['check', 'redis+cluster://h1:1,h2:2:2'], 'redis+cluster://h1:1,h2:2:2: target: expected host[:port] of one server or of several'],
     [['check', '--timeout', 'soon', 'tcp://127.0.0.1:1'], '--timeout: expected a duration such as 30s or 2m'],
     [['check', '-c', '/nonexistent.yaml'], '/nonexistent.yaml:1:1: expected a readable config file (ENOENT)'],
-    [['chekc'], 'chekc: expected one of serve, check, diagnose, notify, validate, schema'],
+    [['chekc'], 'chekc: expected one of serve, check, diagnose, notify, validate, alerts, schema'],
     [['check', '--lang', 'fr', 'tcp://127.0.0.1:1'], '--lang: expected en or zh'],
     [['check', '--password-file', '/nonexistent', 'tcp://127.0.0.1:1'], '--password-file /nonexistent: expected a readable file (ENOENT)'],
     [['serve', '--web.listen-address', 'nonsense'], '--web.listen-address: expected [host]:port'],
@@ -196,7 +196,7 @@ describe('the other commands', () => {
     ])
     expect(code).toBe(2)
     expect(await runCurlew(['validate', '-c', config])).toMatchObject({ code: 0, stdout: `${config}: ok, 3 probes, 3 targets\n` })
-    expect(await runCurlew(['validate', '-c', config, '--cardinality'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^good: 1 targets, \d+ series\n[^]*total: 3 targets, \d+ series\n$/) })
+    expect(await runCurlew(['validate', '-c', config, '--cardinality'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^good: 1 target, \d+ series\n[^]*total: 3 targets, \d+ series\n$/) })
   })
 
   it('validate: the webhook needs a token, or a web-config with logins', async () => {
@@ -209,7 +209,7 @@ describe('the other commands', () => {
     const refused = { code: 2, stdout: expect.stringMatching(/forwarder\.yaml:1:1: notify: expected a token, .* allow_unauthenticated: true .*\n$/) }
     expect(await runCurlew(['validate', '-c', forwarder])).toMatchObject(refused)
     expect(await runCurlew(['validate', '-c', forwarder, '--web.config.file', open])).toMatchObject(refused)
-    expect(await runCurlew(['validate', '-c', forwarder, '--web.config.file', logins])).toMatchObject({ code: 0, stdout: `${forwarder}: ok, 0 probes, 0 targets, 1 channels, 1 routes\n${logins}: ok\n` })
+    expect(await runCurlew(['validate', '-c', forwarder, '--web.config.file', logins])).toMatchObject({ code: 0, stdout: `${forwarder}: ok, 0 probes, 0 targets, 1 channel, 1 route\n${logins}: ok\n` })
   })
 
   it('schema: JSON Schema on stdout, and a reader that stops early is no error', async () => {

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { fakeDingtalk } from '../notify/fakes/dingtalk.ts'
 import { fakeFeishu } from '../notify/fakes/feishu.ts'
@@ -7,10 +6,10 @@ import { startAlertmanager } from '../support/alertmanager.ts'
 import { serveCurlew } from '../support/curlew.ts'
 import { textOf, TOKEN } from '../support/notify.ts'
 import { createOwner } from '../support/owner.ts'
-import { eventually, freePort, startProcess } from '../support/process.ts'
-import { PROMETHEUSES } from '../support/prometheus.ts'
+import { eventually, freePort } from '../support/process.ts'
+import { startPrometheus } from '../support/prometheus-server.ts'
 import { startRedis, stopRedisServers } from '../support/redis-server.ts'
-import { listens } from '../support/tcp.ts'
+import { quickRules } from '../support/rules.ts'
 
 const SECRET = 'SEC0123456789abcdef'
 const owner = createOwner()
@@ -41,15 +40,8 @@ it('from a Redis that dies to DingTalk, WeCom and Feishu with the diagnosis, and
 route: { receiver: curlew, group_by: [alertname], group_wait: 100ms, group_interval: 500ms, repeat_interval: 4h }
 receivers: [{ name: curlew, webhook_configs: [{ url: "http://127.0.0.1:${port}/webhook/alertmanager", send_resolved: true, http_config: { authorization: { credentials: ${TOKEN} } } }] }]
 `))
-  const rules = write('rules.yml', { groups: [{ name: 'g', rules: [{ alert: 'DependencyDown', expr: 'probe_healthy == 0', labels: { severity: 'critical' }, annotations: { summary: '{{ $labels.probe }} is down' } }] }] })
-  const prometheusPort = await freePort()
-  await owner.started(startProcess(PROMETHEUSES[0].prometheus, [
-    `--config.file=${write('prometheus.yml', {
-      global: { scrape_interval: '300ms', evaluation_interval: '300ms' }, rule_files: [rules],
-      alerting: { alertmanagers: [{ static_configs: [{ targets: [new URL(alertmanager.url).host] }] }] },
-      scrape_configs: [{ job_name: 'curlew', static_configs: [{ targets: [`127.0.0.1:${port}`] }] }],
-    })}`, `--storage.tsdb.path=${join(path, 'tsdb')}`, `--web.listen-address=127.0.0.1:${prometheusPort}`, '--rules.alert.resend-delay=300ms',
-  ], { ready: () => listens(prometheusPort), withinMs: 20_000 }))
+  const prometheus = await startPrometheus(owner, { targets: [`127.0.0.1:${port}`], rules: quickRules(({ name }) => name === 'DependencyDown'), alertmanager: alertmanager.url })
+  await eventually(async () => (await prometheus.query('probe_healthy == 1')).length === 1, 15_000, 'a healthy target')
 
   await redis.process.stop('SIGKILL')
   for (const [fake, sentence] of [[dingtalk, '连接被拒绝'], [wecom, '连接被拒绝'], [feishu, 'connect refused']] as const) {

@@ -14,6 +14,8 @@ export interface Alertmanager {
   readonly process: Running
   /** Sends alerts as Prometheus does. */
   post(alerts: readonly PostedAlert[]): Promise<void>
+  /** What it knows, muted or not. */
+  alerts(): Promise<readonly { readonly labels: Readonly<Record<string, string>>, readonly status: { readonly state: string } }[]>
   /** The value of one of its own metrics, summed over its labels. */
   metric(name: string): Promise<number>
   stop(): Promise<void>
@@ -36,6 +38,7 @@ export async function startAlertmanager(config: string): Promise<Alertmanager> {
       const answer = await fetch(`${url}/api/v2/alerts`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(alerts) })
       if (!answer.ok) throw new Error(`Alertmanager took no alerts: ${answer.status} ${await answer.text()}`)
     },
+    alerts: async () => await (await fetch(`${url}/api/v2/alerts`)).json() as Awaited<ReturnType<Alertmanager['alerts']>>, // safe: Alertmanager's API answers so
     async metric(name) {
       const text = await (await fetch(`${url}/metrics`)).text()
       return text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `)).reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
