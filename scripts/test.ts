@@ -10,7 +10,7 @@ import { z } from 'zod'
  * wait for servers and timeouts.
  */
 const SUITES = [
-  { name: 'unit', budget: 90, workers: 2 },
+  { name: 'unit', budget: 90, workers: 3 },
   { name: 'servers', budget: 120, workers: 3 },
   { name: 'faults', budget: 150, workers: 4 },
   { name: 'e2e', budget: 90, workers: 2 },
