@@ -20,9 +20,10 @@ export interface Queue {
  * earlier, or the newer state would be told before it.
  */
 export function queueOf(file: SqliteFile, holdEndsMs: number): Queue {
-  const since = () => Date.now() - holdEndsMs
-  const held = `(entry.received_at > :since AND entry.firing = 0 AND entry.untold = 0 AND entry.fallback_for IS NULL AND NOT EXISTS (
-    SELECT 1 FROM entry AS later WHERE later.channel = entry.channel AND later.fingerprint = entry.fingerprint AND later.place > entry.place))`
+  // Without a shared outbox nothing is held back, and a count reads the index alone: the rows hold whole alerts.
+  const since = () => (holdEndsMs > 0 ? { since: Date.now() - holdEndsMs } : {})
+  const held = holdEndsMs > 0 ? `(entry.received_at > :since AND entry.firing = 0 AND entry.untold = 0 AND entry.fallback_for IS NULL AND NOT EXISTS (
+    SELECT 1 FROM entry AS later WHERE later.channel = entry.channel AND later.fingerprint = entry.fingerprint AND later.place > entry.place))` : 'FALSE'
   const waitingFree = `SELECT * FROM entry WHERE channel = :channel AND message IS NULL AND NOT ${held} AND NOT EXISTS (
     SELECT 1 FROM entry AS earlier WHERE earlier.channel = entry.channel AND earlier.fingerprint = entry.fingerprint
     AND earlier.place < entry.place AND earlier.message IS NOT NULL)`
@@ -48,12 +49,12 @@ export function queueOf(file: SqliteFile, holdEndsMs: number): Queue {
   const withEntries = (row: Record<string, unknown>) => messageOf(row, inside.all({ message: Number(row['id']) }).map(entryOf))
 
   return {
-    queued: (channel, order, most) => queued[order].all({ channel, most, since: since() }).map(entryOf),
+    queued: (channel, order, most) => queued[order].all({ channel, most, ...since() }).map(entryOf),
     waiting(channel) {
-      const { entries, notifications } = waiting.get({ channel, since: since() }) ?? {}
+      const { entries, notifications } = waiting.get({ channel, ...since() }) ?? {}
       return { entries: Number(entries), notifications: Number(notifications) }
     },
-    heldEnds: () => heldEnds.all({ since: since() }).map(entryOf),
+    heldEnds: () => heldEnds.all(since()).map(entryOf),
     drop(ids) {
       for (const id of ids) drop.run({ id })
     },
