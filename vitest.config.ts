@@ -9,11 +9,12 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     projects: [
-      suite('unit', ['test/**/*.test.ts'], ['test/**/*.servers.test.ts', 'test/**/*.e2e.test.ts', 'test/**/*.faults.test.ts', 'test/**/*.chaos.test.ts']),
+      suite('unit', ['test/**/*.test.ts'], ['test/**/*.servers.test.ts', 'test/**/*.e2e.test.ts', 'test/**/*.faults.test.ts', 'test/**/*.chaos.test.ts', 'test/**/*.kubernetes.test.ts']),
       suite('servers', ['test/**/*.servers.test.ts']),
       suite('faults', ['test/**/*.faults.test.ts']),
       suite('e2e', ['test/**/*.e2e.test.ts']),
       suite('chaos', ['test/**/*.chaos.test.ts']),
+      suite('kubernetes', ['test/**/*.kubernetes.test.ts']),
     ],
   },
 })

@@ -15,6 +15,8 @@ export interface SuitePackage {
   readonly folders?: readonly string[]
   /** Its programs need more than this machine's libc, or a newer one: what the packages depend on comes too, and the libraries that the commands load are kept. */
   readonly ownLibraries?: true
+  /** What makes a command tell its version: `--version` unless given. */
+  readonly version?: readonly string[]
 }
 
 /** A stable Debian keeps the Prometheus that it came with; the unstable suite has the current one. */
@@ -29,7 +31,19 @@ export const SID_MYSQL: SuitePackage = {
   packages: ['mysql-server-core'], commands: ['mysqld'], folders: ['usr/share/mysql/english', 'usr/share/mysql/charsets'], ownLibraries: true,
 }
 
-export const SUITE_PACKAGES: readonly SuitePackage[] = [SID_PROMETHEUS, SID_MYSQL]
+/** kubectl with kustomize 5: a stable Debian's has none of them. */
+export const SID_KUBECTL: SuitePackage = {
+  suite: 'sid', name: 'kubectl', why: 'the manifests, by the kustomize that installs them',
+  packages: ['kubectl'], commands: ['kubectl'], version: ['version', '--client'],
+}
+
+/** Under the kube-apiserver of `npm run test:kubernetes`; no other suite needs it. */
+export const SID_ETCD: SuitePackage = {
+  suite: 'sid', name: 'etcd', why: 'a real Kubernetes API', packages: ['etcd-server'], commands: ['etcd'],
+}
+
+/** What `npm test` needs. */
+export const SUITE_PACKAGES: readonly SuitePackage[] = [SID_PROMETHEUS, SID_MYSQL, SID_KUBECTL]
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
@@ -79,7 +93,7 @@ export function unpack(entry: SuitePackage): void {
       if (program === undefined) throw new Error(`${entry.packages.join(', ')} of ${entry.suite} has no ${command}`)
       if (entry.ownLibraries) withLibraries(program, at('root'), folder)
       else renameSync(program, suiteCommand(entry, command))
-      run(suiteCommand(entry, command), ['--version'], work)
+      run(suiteCommand(entry, command), entry.version ?? ['--version'], work)
     }
     writeFileSync(stampOf(entry), contentOf(entry))
   } finally {

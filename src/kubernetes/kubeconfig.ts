@@ -1,0 +1,114 @@
+import type { KubeConfig } from '@kubernetes/client-node'
+import { readFileSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { readYaml } from '../core/yaml.ts'
+import { short } from './errors.ts'
+import { KubeError, type ClusterAccess } from './model.ts'
+
+/** Where the ServiceAccount of a pod lies; the library puts a prefix before it. */
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+export interface Loaded {
+  readonly kubeconfig: KubeConfig
+  readonly server: string
+  readonly namespace: string
+  /** What it was read from, and what it points to: a change of one of them means to load anew. */
+  readonly files: readonly string[]
+}
+
+/** What the library leaves out of a user: kubectl's name of a token's file is `tokenFile`. */
+const users = z.object({ users: z.array(z.object({ name: z.string(), user: z.object({ tokenFile: z.string().optional() }).nullish() })).nullish() })
+
+/** A plugin that is run for credentials (client.authentication.k8s.io). */
+const plugin = z.looseObject({ command: z.string(), apiVersion: z.string().optional(), env: z.array(z.unknown()).nullish() })
+
+/** What plugins are told in their environment, which the library leaves out: some answer in an old version without it, or ask a person. */
+const aboutCall = ({ apiVersion }: { readonly apiVersion?: string | undefined }) => (
+  { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify({ apiVersion, kind: 'ExecCredential', spec: { interactive: false } }) }
+)
+
+/** How the library keeps that a token stands in a file. */
+const fileProvider = z.object({ config: z.object({ tokenFile: z.string() }) })
+
+/** Reads the kubeconfig, or finds the pod's ServiceAccount below `prefix`. Throws KubeErrors of trouble `config`. */
+export function loadAccess(create: () => KubeConfig, access: ClusterAccess, prefix: string): Loaded {
+  const kubeconfig = create()
+  if (access.kubeconfig === undefined) loadPod(kubeconfig, access, prefix)
+  else loadFile(kubeconfig, access, access.kubeconfig)
+
+  const context = kubeconfig.getContextObject(kubeconfig.getCurrentContext())
+  const cluster = kubeconfig.getCurrentCluster()
+  const where = access.kubeconfig ?? 'the ServiceAccount'
+  if (!context) throw wrong(access, `${where} has no context ${kubeconfig.getCurrentContext() ?? '(current-context is not set)'}`)
+  if (!cluster) throw wrong(access, `${where}: context ${context.name} names the cluster ${context.cluster}, which is not there`)
+  if (!URL.canParse(cluster.server) || !/^https?:/.test(cluster.server)) throw wrong(access, `${where}: expected an http or https URL as server of ${cluster.name}`)
+  if (context.user && !kubeconfig.getCurrentUser()) throw wrong(access, `${where}: context ${context.name} names the user ${context.user}, who is not there`)
+  // Without a user the library leaves out the CA, and it refuses http:// (kubectl proxy) unless it may skip a verification that http has none of.
+  if (!kubeconfig.getCurrentUser()) {
+    kubeconfig.users = [...kubeconfig.users, { name: 'nobody' }]
+    kubeconfig.contexts = kubeconfig.contexts.map((known) => (known.name === context.name ? { ...known, user: 'nobody' } : known))
+  }
+  if (cluster.server.startsWith('http:')) Object.assign(cluster, { skipTLSVerify: true })
+
+  const user = kubeconfig.getCurrentUser()
+  const { data: provider } = fileProvider.safeParse(user?.authProvider)
+  const files = [access.kubeconfig, cluster.caFile, user?.certFile, user?.keyFile, provider?.config.tokenFile]
+  return {
+    kubeconfig,
+    server: cluster.server,
+    namespace: context.namespace?.trim() || 'default',
+    files: files.filter((file): file is string => typeof file === 'string' && file !== ''),
+  }
+}
+
+function loadPod(kubeconfig: KubeConfig, access: ClusterAccess, prefix: string): void {
+  for (const name of ['KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT']) {
+    if (!process.env[name]) throw wrong(access, `${name} is not set: outside a pod a kubeconfig is needed`)
+  }
+  readable(access, `${prefix}${SERVICE_ACCOUNT}/token`, 'the token of the ServiceAccount (automountServiceAccountToken must not be false)')
+  kubeconfig.loadFromCluster(prefix)
+}
+
+function loadFile(kubeconfig: KubeConfig, access: ClusterAccess, file: string): void {
+  const { value, errors: [error] } = readYaml(readable(access, file, 'the kubeconfig'))
+  if (error) throw wrong(access, `${file}:${error.line}: ${error.message}`)
+  if (typeof value !== 'object' || value === null) throw wrong(access, `${file} is no kubeconfig`)
+  const tokens = users.safeParse(value)
+  if (!tokens.success) throw wrong(access, `${file} is no kubeconfig: its users are not as expected`)
+  const at = (path: string) => resolve(dirname(file), path)
+  try {
+    kubeconfig.loadFromString(JSON.stringify(value))
+    kubeconfig.makePathsAbsolute(dirname(resolve(file)))
+  } catch (error_) {
+    throw wrong(access, `${file}: ${error_ instanceof Error ? error_.message : String(error_)}`)
+  }
+  for (const { name, user } of tokens.data.users ?? []) {
+    const tokenFile = user?.tokenFile
+    if (!tokenFile) continue
+    kubeconfig.users = kubeconfig.users.map((known) => (known.name === name ? { ...known, token: '', authProvider: { name: 'tokenFile', config: { tokenFile: at(tokenFile) } } } : known))
+  }
+  kubeconfig.users = kubeconfig.users.map((known) => {
+    const exec = plugin.safeParse(known.exec).data
+    return exec ? { ...known, exec: { ...exec, command: exec.command.includes('/') ? at(exec.command) : exec.command, env: [...exec.env ?? [], aboutCall(exec)] } } : known
+  })
+  if (access.context !== undefined) kubeconfig.setCurrentContext(access.context)
+}
+
+/** When a file was written, to see that it is another one; undefined where there is none. */
+export function stampOf(file: string): string | undefined {
+  const stat = statSync(file, { throwIfNoEntry: false, bigint: true })
+  return stat && `${stat.mtimeNs} ${stat.size} ${stat.ino}`
+}
+
+function readable(access: ClusterAccess, file: string, what: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw wrong(access, `${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+export function wrong(access: ClusterAccess, what: string): KubeError {
+  return new KubeError('config', `cluster ${access.name}: ${short(what)}`)
+}

@@ -1,0 +1,280 @@
+import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { dirname } from 'node:path'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { clientOver, clusterClient } from '../../src/kubernetes/client.ts'
+import { openConnection } from '../../src/kubernetes/connection.ts'
+import { KubeError, type ClusterAccess } from '../../src/kubernetes/model.ts'
+import { makeCertificates } from '../support/certificates.ts'
+import { startKubeApi, type KubeApiOptions } from '../support/kube-api.ts'
+import { createOwner } from '../support/owner.ts'
+
+const owner = createOwner()
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await owner.end()
+})
+
+const started = (options?: KubeApiOptions) => owner.started(startKubeApi(options))
+async function clientOf(access: Omit<ClusterAccess, 'name'>) {
+  return await owner.opened(Promise.resolve(clusterClient({ name: 'room-a', ...access })))
+}
+/** What a call comes to: its trouble and sentence. */
+async function failure(calling: Promise<unknown>): Promise<KubeError> {
+  const error = await calling.then(() => undefined, (reason: unknown) => reason)
+  if (!(error instanceof KubeError)) throw new Error(`expected a KubeError, got ${String(error)}`)
+  return error
+}
+const version = { path: '/version' }
+
+describe('the kubeconfig', () => {
+  it('that is not there, not readable as YAML or no kubeconfig is a mistake in the config', async () => {
+    const { path, write } = owner.place()
+    const of = async (kubeconfig: string, context?: string) => (await failure((await clientOf({ kubeconfig, context })).server()))
+    expect(await of(`${path}/none`)).toMatchObject({ trouble: 'config', message: `cluster room-a: the kubeconfig cannot be read: ENOENT: no such file or directory, open '${path}/none'` })
+    expect((await of(write('broken', 'users:\n- name: a\n  user: {token: s3cret-token\n'))).message).toMatch(/^cluster room-a: \/.*\/broken:\d+: (?!.*s3cret).+/)
+    expect((await of(write('list', '[]'))).trouble).toBe('config')
+    expect((await of(write('text', 'hello'))).message).toContain('is no kubeconfig')
+    expect((await of(write('empty', '{}'))).message).toContain('has no context (current-context is not set)')
+  })
+
+  it('without the context, cluster or user that is named says which', async () => {
+    const { write } = owner.place()
+    const base = { clusters: [{ name: 'a', cluster: { server: 'https://127.0.0.1:1' } }], users: [{ name: 'u', user: {} }] }
+    const of = async (contexts: object[], context = 'c') => (await failure((await clientOf({ kubeconfig: write(`k${Math.random()}`, { ...base, contexts }), context })).server())).message
+    expect(await of([])).toContain('has no context c')
+    expect(await of([{ name: 'c', context: { cluster: 'b', user: 'u' } }])).toContain('context c names the cluster b, which is not there')
+    expect(await of([{ name: 'c', context: { cluster: 'a', user: 'v' } }])).toContain('context c names the user v, who is not there')
+  })
+
+  it('may have several contexts, each a client of its own', async () => {
+    const [one, two] = [await started(), await started()]
+    const { write } = owner.place()
+    const ca = Buffer.from(one.ca.cert).toString('base64')
+    const kubeconfig = write('both', {
+      'current-context': 'one',
+      clusters: [one, two].map(({ url }, index) => ({ name: `c${index}`, cluster: { server: url, 'certificate-authority-data': ca } })),
+      users: [one, two].map((api, index) => ({ name: `u${index}`, user: { token: api.token() } })),
+      contexts: [{ name: 'one', context: { cluster: 'c0', user: 'u0' } }, { name: 'two', context: { cluster: 'c1', user: 'u1', namespace: 'shop' } }],
+    })
+    const first = await clientOf({ kubeconfig })
+    const second = await clientOf({ kubeconfig, context: 'two' })
+    await Promise.all([first, second].map((client) => client.json({ path: '/api/v1/nodes' })))
+    expect([await first.server(), await second.server()]).toEqual([one.url, two.url])
+    expect([await first.namespace(), await second.namespace()]).toEqual(['default', 'shop'])
+    expect([one.requests().length, two.requests().length]).toEqual([1, 1])
+  })
+
+  it('that is written anew is read anew', async () => {
+    const [one, two] = [await started(), await started()]
+    const client = await clientOf({ kubeconfig: one.kubeconfig() })
+    const file = two.kubeconfig()
+    const moving = await clientOf({ kubeconfig: file })
+    expect(await moving.server()).toBe(two.url)
+    one.kubeconfig({ file })
+    await vi.waitFor(async () => expect(await moving.server()).toBe(one.url), 3_000)
+    await moving.json({ path: '/api/v1/nodes' })
+    expect(await client.server()).toBe(one.url)
+  })
+
+  it('without TLS and credentials is kubectl proxy\'s', async () => {
+    const api = await started({ plain: true })
+    const { write } = owner.place()
+    const kubeconfig = write('proxy', { 'current-context': 'p', clusters: [{ name: 'p', cluster: { server: `${api.url}/` } }], contexts: [{ name: 'p', context: { cluster: 'p', user: '' } }] })
+    expect(await (await clientOf({ kubeconfig })).json(version)).toMatchObject({ major: '1' })
+  })
+
+  it('may put a path before every other one', async () => {
+    const api = await started()
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { server: `${api.url}/k8s/clusters/c-1` } }) })
+    expect((await client.text({ path: '/readyz?verbose' })).status).toBe(404)
+    expect(api.requests().at(-1)?.path).toBe('/k8s/clusters/c-1/readyz?verbose')
+  })
+})
+
+describe('who we are', () => {
+  it('is told by a client certificate', async () => {
+    const api = await started()
+    const { client: { certFile, keyFile, cert, key } } = api
+    const data = await clientOf({ kubeconfig: api.kubeconfig({ user: { 'client-certificate-data': btoa(cert), 'client-key-data': btoa(key) } }) })
+    const files = await clientOf({ kubeconfig: api.kubeconfig({ user: { 'client-certificate': certFile, 'client-key': keyFile } }) })
+    for (const client of [data, files]) {
+      await client.json({ path: '/api/v1/nodes' })
+      expect(await client.credentials()).toEqual({ ca: api.ca.cert, cert, key, token: undefined, insecureSkipVerify: false })
+    }
+  })
+
+  it('is told by a plugin, which is asked again after a 401', async () => {
+    const api = await started()
+    const { write } = owner.place()
+    const credential = write('token', api.token())
+    const plugin = write('plugin.sh', `printf '{"kind":"ExecCredential","status":{"token":"%s"}}' "$(cat ${credential})"; echo x >> ${credential}.calls\n`)
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ user: { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'sh', args: [plugin] } } }) })
+    await client.json({ path: '/api/v1/nodes' })
+    writeFileSync(credential, api.rotateToken())
+    await Promise.all(Array.from({ length: 5 }, () => client.json({ path: '/api/v1/nodes' })))
+    expect((await client.credentials()).token).toBe(api.token())
+  })
+
+  it('cannot be told by a plugin that fails, and what it says never shows a token', async () => {
+    const api = await started()
+    const of = async (script: string) => await failure((await clientOf({ timeoutMs: 5_000, kubeconfig: api.kubeconfig({ user: { exec: { command: 'sh', args: ['-c', script] } } }) })).json(version))
+    expect(await of('echo expired login >&2; exit 1')).toMatchObject({ trouble: 'unauthorized', message: 'cluster room-a: no credentials could be had: expired login' })
+    expect((await of('echo eyJhbGciOiJSUzI1NiJ9.secret')).message).toBe('cluster room-a: no credentials could be had: the credential plugin\'s answer is not JSON')
+    expect((await of('echo {}')).trouble).toBe('unauthorized')
+    const hangs = await clientOf({ timeoutMs: 100, kubeconfig: api.kubeconfig({ user: { exec: { command: 'sleep', args: ['0.5'] } } }) })
+    expect(await failure(hangs.json(version))).toMatchObject({ trouble: 'timeout' })
+    expect(await failure(hangs.namespace())).toMatchObject({ trouble: 'timeout', message: 'cluster room-a: no credentials within 100 ms' })
+    const missing = await clientOf({ kubeconfig: api.kubeconfig({ user: { exec: { command: '/nonexistent/plugin' } } }) })
+    expect(await failure(missing.json(version))).toMatchObject({ trouble: 'config', message: expect.stringContaining('/nonexistent/plugin') })
+  })
+
+  it('is told by a plugin beside the kubeconfig, who is told what is wanted, and not by every call where it fails', async () => {
+    const api = await started()
+    const { write, path } = owner.place()
+    write('plugin', '#!/bin/sh\nprintf "%s\\n" "$GIVEN $KUBERNETES_EXEC_INFO" >> "$(dirname "$0")/calls"\nexit 1\n')
+    chmodSync(`${path}/plugin`, 0o755)
+    const kubeconfig = api.kubeconfig({ file: write('config', ''), user: { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: './plugin', env: [{ name: 'GIVEN', value: 'mine' }] } } })
+    const client = await clientOf({ kubeconfig })
+    for (let count = 0; count < 5; count++) expect((await failure(client.json(version))).trouble).toBe('unauthorized')
+    const calls = readFileSync(`${path}/calls`, 'utf8').trim().split('\n')
+    expect(calls[0]).toBe('mine {"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}}')
+    expect(calls.length).toBeLessThan(5)
+  })
+
+  it('is told by a token in a file, beside the kubeconfig unless its path is absolute', async () => {
+    const api = await started()
+    const { write } = owner.place()
+    write('the-token', `${api.token()}\n`)
+    const kubeconfig = write('config', '')
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ file: kubeconfig, user: { tokenFile: 'the-token' } }) })
+    await client.json({ path: '/api/v1/nodes' })
+    write('the-token', api.rotateToken())
+    await client.json({ path: '/api/v1/nodes' })
+    expect((await client.credentials()).token).toBe(api.token())
+  })
+
+  it('is refused once more only: a 401 is a 401', async () => {
+    const api = await started()
+    const client = await clientOf({ kubeconfig: api.kubeconfig() })
+    api.rotateToken()
+    const error = await failure(client.json({ path: '/api/v1/nodes' }))
+    expect(error).toMatchObject({ trouble: 'unauthorized', status: 401, message: 'cluster room-a: GET /api/v1/nodes: the credentials are not accepted (401): Unauthorized' })
+    expect(api.requests()).toHaveLength(2)
+  })
+})
+
+describe('whom we trust', () => {
+  it('is the CA of the cluster, the server\'s name or nobody at all', async () => {
+    const api = await started()
+    const strange = btoa(makeCertificates().unknownCa.cert)
+    const call = async (cluster: object) => await (await clientOf({ kubeconfig: api.kubeconfig({ cluster }) })).json({ path: '/api/v1/nodes' })
+    expect(await failure(call({ 'certificate-authority-data': strange }))).toMatchObject({ trouble: 'tls', message: expect.stringMatching(/^cluster room-a: GET \/api\/v1\/nodes: TLS failed: /) })
+    expect(await failure(call({ 'tls-server-name': 'other.test' }))).toMatchObject({ trouble: 'tls' })
+    await call({ 'tls-server-name': 'probe.test' })
+    await call({ 'certificate-authority-data': undefined, 'insecure-skip-tls-verify': true })
+  })
+
+  it('changes with the CA\'s file, for new connections', async () => {
+    const api = await started()
+    const { write } = owner.place()
+    const file = write('ca.crt', makeCertificates().unknownCa.cert)
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { 'certificate-authority': file, 'certificate-authority-data': undefined } }) })
+    expect((await failure(client.json(version))).trouble).toBe('tls')
+    write('ca.crt', api.ca.cert)
+    await vi.waitFor(() => client.json(version), 3_000)
+    const open = api.connections()
+    utimesSync(file, 1, 1)
+    // Only a call with credentials that were looked at since tells anything.
+    const looked = await client.credentials()
+    await vi.waitFor(async () => expect(await client.credentials()).not.toBe(looked))
+    for (let count = 0; count < 5; count++) await client.json(version)
+    expect(api.connections()).toBeLessThanOrEqual(open + 1)
+  })
+})
+
+describe('in a pod', () => {
+  const ROOT = '/var/run/secrets/kubernetes.io/serviceaccount'
+  async function pod() {
+    const api = await started()
+    const { path } = owner.place()
+    mkdirSync(dirname(`${path}${ROOT}/token`), { recursive: true })
+    const write = (name: string, text: string) => writeFileSync(`${path}${ROOT}/${name}`, text)
+    write('token', api.token())
+    write('ca.crt', api.ca.cert)
+    write('namespace', 'monitoring\n')
+    vi.stubEnv('KUBERNETES_SERVICE_HOST', '127.0.0.1')
+    vi.stubEnv('KUBERNETES_SERVICE_PORT', String(api.port))
+    const access = { name: 'here' }
+    const connection = openConnection(access, path)
+    return { api, write, path, client: await owner.opened(Promise.resolve(clientOver(access, connection, () => connection.destroy()))) }
+  }
+
+  it('the ServiceAccount says who we are, whom we trust and where we are', async () => {
+    const { api, write, client } = await pod()
+    expect(await client.server()).toBe(api.url)
+    expect(await client.namespace()).toBe('monitoring')
+    await client.json({ path: '/api/v1/nodes' })
+    write('token', api.rotateToken())
+    await client.json({ path: '/api/v1/nodes' })
+    expect((await client.credentials()).token).toBe(api.token())
+  })
+
+  it('without a token, or outside one, that is a mistake in the config', async () => {
+    const { path } = owner.place()
+    vi.stubEnv('KUBERNETES_SERVICE_HOST', '')
+    expect(await failure(openConnection({ name: 'here' }, path).session())).toMatchObject({ trouble: 'config', message: 'cluster here: KUBERNETES_SERVICE_HOST is not set: outside a pod a kubeconfig is needed' })
+    vi.stubEnv('KUBERNETES_SERVICE_HOST', '10.96.0.1')
+    vi.stubEnv('KUBERNETES_SERVICE_PORT', '443')
+    expect(await failure(openConnection({ name: 'here' }, path).session())).toMatchObject({ trouble: 'config', message: expect.stringContaining('the token of the ServiceAccount') })
+  })
+})
+
+describe('connections', () => {
+  it('are shared by calls, and by clients of the same access', async () => {
+    const api = await started()
+    const kubeconfig = api.kubeconfig()
+    const [one, two] = [await clientOf({ kubeconfig }), await clientOf({ kubeconfig })]
+    for (let count = 0; count < 20; count++) await one.json(version)
+    for (let count = 0; count < 20; count++) await two.json(version)
+    expect(api.connections()).toBeLessThanOrEqual(2)
+    one.close()
+    expect(await failure(one.json(version))).toMatchObject({ trouble: 'unreachable', message: expect.stringContaining('the client was closed') })
+    await two.json(version)
+  })
+
+  it('end with the last client', async () => {
+    const api = await started()
+    const client = await clientOf({ kubeconfig: api.kubeconfig() })
+    api.fault('GET /slow', 'hang')
+    const under = failure(client.json({ path: '/slow' }))
+    await vi.waitFor(() => expect(api.requests()).toHaveLength(1))
+    client.close()
+    expect((await under).message).toContain('the client was closed')
+    await vi.waitFor(() => expect(api.sockets()).toBe(0))
+  })
+
+  it('go through a proxy', async () => {
+    const api = await started()
+    const asked: string[] = []
+    const proxy = await listening(createServer((socket) => {
+      socket.on('error', () => undefined).once('data', (chunk: Buffer) => {
+        asked.push(chunk.toString().split('\r\n')[0] ?? '')
+        socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+      })
+    }))
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { 'proxy-url': `http://127.0.0.1:${proxy}` } }) })
+    expect((await failure(client.json(version))).trouble).toBe('unreachable')
+    expect(asked[0]).toBe(`CONNECT 127.0.0.1:${api.port} HTTP/1.1`)
+    const socks = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { 'proxy-url': `socks5://127.0.0.1:${proxy}` } }) })
+    expect((await failure(socks.json(version))).trouble).toBe('unreachable')
+    expect(asked).toHaveLength(2)
+  })
+})
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await owner.opened(Promise.resolve(server))
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
