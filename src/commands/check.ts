@@ -6,6 +6,7 @@ import { junitReport } from '../report/junit.ts'
 import { overall } from '../report/outcome.ts'
 import { prettyReport } from '../report/pretty.ts'
 import { runRound, type Outcome } from '../round.ts'
+import { plan } from './plan.ts'
 import { durationOf, languageOf, readTargets, schemeLines, TARGET_OPTIONS } from './targets.ts'
 import { EXIT, readArgs, UsageError, type Io } from './usage.ts'
 
@@ -18,11 +19,13 @@ ${schemeLines()}
   -c, --config PATH       the config file or directory
   -o, --output FORMAT     pretty (default), json or junit
   --wait DURATION         run again until all are ok, at most so long
+  --plan                  run nothing: print what would be probed and why, what is found in clusters too
   --timeout DURATION      of URLs; 5s unless given
   --password-file FILE    password for URLs, as is the environment variable CURLEW_PASSWORD
   --lang LANGUAGE         en or zh; LANG's unless given
 
-Exit code: 0 all ok, 1 a target failed, 2 bad usage or config, 3 nothing failed but something is unknown.
+Exit code: 0 all ok, 1 a target failed, 2 bad usage or config, 3 nothing failed but something is unknown, or a
+cluster could not be asked what is to be probed.
 `
 
 const FORMATS = ['pretty', 'json', 'junit'] as const
@@ -37,13 +40,19 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
       ...TARGET_OPTIONS,
       'output': { type: 'string', short: 'o', default: 'pretty' },
       'wait': { type: 'string' },
+      'plan': { type: 'boolean', default: false },
     },
   })
   const format = FORMATS.find((known) => known === values.output)
   if (!format) throw new UsageError(`-o: expected one of ${FORMATS.join(', ')}`)
+  if (values.plan) {
+    if (format === 'junit') throw new UsageError('--plan: expected -o pretty or json')
+    if (positionals.length > 0 || values.wait !== undefined) throw new UsageError('--plan: expected neither targets nor --wait, it is about the whole config')
+    return await plan(values.config, format, io)
+  }
   const waitMs = values.wait === undefined ? 0 : durationOf('--wait', values.wait)
   const language = languageOf(values.lang, io.env)
-  const { jobs, ...configured } = await readTargets(positionals, values, io)
+  const { jobs, incomplete, ...configured } = await readTargets(positionals, values, io)
 
   const once = randomUUID().slice(0, 8)
   const until = performance.now() + waitMs
@@ -61,7 +70,8 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
 
   const reports = { pretty: () => prettyReport(outcomes, { color: io.color, language }), json: () => jsonReport(outcomes), junit: () => junitReport(outcomes) }
   io.out(reports[format]())
-  return EXIT[overall(outcomes)]
+  const status = overall(outcomes)
+  return EXIT[status === 'ok' && incomplete && positionals.length === 0 ? 'unknown' : status]
 
   function round(all: readonly Job[]): Promise<Outcome[]> {
     return runRound(all, { ...configured, signal: io.signal, once })

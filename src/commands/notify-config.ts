@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
+import { ConfigError, loadChecked } from '../checked.ts'
 import type { NotifyConfig } from '../notify/options.ts'
-import { ConfigError, loadChecked } from '../runtime.ts'
 import { findConfig } from './config-path.ts'
 import { UsageError, type Io } from './usage.ts'
 

@@ -68,10 +68,12 @@ export async function serve(args: readonly string[], io: Io, probing = true): Pr
     types: probeTypes,
     render: (format) => runtime.exposition.render(format),
     ready: runtime.ready,
+    share: runtime.share,
     publicStatus: () => runtime.top()?.web.public_status ?? false,
     configText: runtime.configText,
     reload: runtime.reload,
     webhook: runtime.webhook,
+    discovery: runtime.discovery,
     webConfigFile,
     log: (severity, message, fields) => log[severity](fields ?? {}, message),
   }, listen)

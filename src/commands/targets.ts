@@ -1,15 +1,17 @@
 import { readFileSync } from 'node:fs'
+import { ConfigError, instanceId, loadChecked } from '../checked.ts'
 import { readEntry } from '../config/jobs.ts'
 import { parseDuration } from '../core/fields.ts'
 import { nearest } from '../core/nearest.ts'
 import { jobName, type Job } from '../core/probe.ts'
 import { parseTargetUrl, targetUrlText } from '../core/target-url.ts'
 import { discoverLocal, localCertificates, localListeners, localMounts } from '../discover/local.ts'
+import { discoveredJobs } from '../discovering.ts'
 import { expanded } from '../each.ts'
 import { probeTypes } from '../probes/index.ts'
-import { ConfigError, discoveredJobs, instanceId, loadChecked } from '../runtime.ts'
 import type { Language } from '../words/language.ts'
 import { findConfig } from './config-path.ts'
+import { lookOnce } from './plan.ts'
 import { UsageError, type Io } from './usage.ts'
 
 /** Options of every command that is told targets. */
@@ -25,9 +27,11 @@ export interface Targets {
   readonly instance: string
   readonly concurrency: number
   readonly lateBoundMs: number
+  /** A cluster could not be asked what is to be probed in it. */
+  readonly incomplete: boolean
 }
 
-const USUAL = { concurrency: 50, lateBoundMs: 500 } as const
+const USUAL = { concurrency: 50, lateBoundMs: 500, incomplete: false } as const
 
 /**
  * The jobs of names (of a probe, `probe/target`, an id) and URLs; without any, those of the config or of what this machine
@@ -59,13 +63,21 @@ async function fromConfig(flag: string | undefined, names: readonly string[], io
   // Whether its webhook is open is no matter of a single round.
   const loaded = await loadChecked(path, true)
   if (!loaded.config) throw new ConfigError(loaded.errors)
-  const { jobs, top } = loaded.config
-  return { jobs: names.length === 0 ? jobs : named(jobs, names), instance: instanceId(top), concurrency: top.limits.concurrency, lateBoundMs: top.limits.loop_delay }
+  const { top } = loaded.config
+  const own = loaded.config.jobs
+  // Clusters are asked for what the config itself cannot say.
+  const { chosen, unasked } = names.length > 0 && names.every((name) => own.some((job) => isNamed(job, name))) ? { chosen: [], unasked: [] } : await lookOnce(loaded.config, io)
+  const jobs = [...own, ...chosen.map(({ job }) => job)]
+  return { jobs: names.length === 0 ? jobs : named(jobs, names), incomplete: unasked.length > 0, instance: instanceId(top), concurrency: top.limits.concurrency, lateBoundMs: top.limits.loop_delay }
+}
+
+function isNamed(job: Job, name: string): boolean {
+  return job.name === name || jobName(job) === name || job.id === name
 }
 
 function named(jobs: readonly Job[], names: readonly string[]): readonly Job[] {
   return names.flatMap((name) => {
-    const mine = jobs.filter((job) => job.name === name || jobName(job) === name || job.id === name)
+    const mine = jobs.filter((job) => isNamed(job, name))
     if (mine.length > 0) return mine
     const known = [...new Set(jobs.map((job) => job.name))]
     throw new UsageError(`${name}: no probe of that name${nearest(name, known)}; expected one of ${known.slice(0, 20).join(', ')}, or a URL such as redis://host`)
@@ -120,5 +132,5 @@ export function languageOf(flag: string | undefined, env: NodeJS.ProcessEnv): La
 
 /** Every scheme that a type has, in lines of a terminal. */
 export function schemeLines(): string {
-  return probeTypes.map(({ schemes }) => `  ${schemes.map((scheme) => `${scheme}://`).join(' ')}`).join('\n')
+  return probeTypes.filter(({ schemes }) => schemes.length > 0).map(({ schemes }) => `  ${schemes.map((scheme) => `${scheme}://`).join(' ')}`).join('\n')
 }

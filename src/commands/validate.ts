@@ -1,5 +1,5 @@
+import { loadChecked, seriesCount } from '../checked.ts'
 import { asksForLogin, checkWebConfig } from '../exporter/web-config.ts'
-import { loadChecked, seriesCount } from '../runtime.ts'
 import { findConfig } from './config-path.ts'
 import { counted, EXIT, readArgs, UsageError, type Io } from './usage.ts'
 

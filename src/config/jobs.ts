@@ -30,7 +30,8 @@ export function jobId(name: string, target: string): string {
 export function readTarget(type: ProbeType, text: string): Record<string, unknown> {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
   if (scheme === undefined) return { target: text }
-  if (!type.schemes.includes(scheme)) throw new Error(`expected a target of type ${type.type} (${type.schemes.map((s) => `${s}://`).join(', ')}), not ${scheme}://`)
+  const schemes = [...type.targetSchemes ?? [], ...type.schemes]
+  if (!schemes.includes(scheme)) throw new Error(`expected a target of type ${type.type}${schemes.length > 0 ? ` (${schemes.map((s) => `${s}://`).join(', ')})` : ''}, not ${scheme}://`)
   const parsed = parseTargetUrl(text, type.severalHosts)
   if (!parsed) throw new Error(`expected a URL such as ${scheme}://host`)
   return type.fromUrl(parsed.url, parsed.hosts)
@@ -77,7 +78,7 @@ function buildJob(type: ProbeType, common: Common, options: Options, raw: object
     each: eachOf(options, (pinned) => buildJob(type, common, pinned, { ...raw, target }, discovered)),
     // Of the raw options: a changed password or query counts too, and only the hash is kept.
     fingerprint: createHash('sha256').update(JSON.stringify([about, raw])).digest('hex'),
-    load: type.load,
+    load: type.load && (() => type.load?.(options as never)), // safe: the caller parsed `options` with `type.options`
     ways: () => type.ways?.(options as never) ?? wayTo(options), // safe: the caller parsed `options` with `type.options`
     run: (probe) => type.run(options as never, probe), // safe: the caller parsed `options` with `type.options`
     release: () => type.release?.(options as never), // safe: as above
@@ -85,7 +86,7 @@ function buildJob(type: ProbeType, common: Common, options: Options, raw: object
 }
 
 function defaultEveryMs(type: ProbeType): number {
-  return Math.max(DEFAULT_EVERY_MS, type.bounds?.everyMs ?? 0)
+  return Math.max(type.everyMs ?? DEFAULT_EVERY_MS, type.bounds?.everyMs ?? 0)
 }
 
 /** How to make the jobs of single addresses, where the options ask for them and the host is a name. */

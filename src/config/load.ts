@@ -8,6 +8,7 @@ import type { Job, ProbeType } from '../core/probe.ts'
 import { HIDDEN, redact, taint } from '../core/secrets.ts'
 import { pathText } from '../core/yaml.ts'
 import type { NotifyConfig } from '../notify/options.ts'
+import { checkDiscovery } from './discovery.ts'
 import { lookUp, readDocument, type ConfigDocument, type Diagnostic } from './document.ts'
 import { flatten, readEntry, type EntryIssue } from './jobs.ts'
 import type { NotifySection, readNotify } from './notify.ts'
@@ -90,7 +91,12 @@ export function readConfig(texts: readonly FileText[], { types, env = process.en
 
   const hidden = new Map<ConfigDocument, PropertyKey[][]>()
   const hide = (document: ConfigDocument, paths: readonly PropertyKey[][]) => hidden.set(document, [...hidden.get(document) ?? [], ...paths])
-  const { top, notifyHome } = readTop(documents, complain)
+  const { top, notifyHome, discoveryHome } = readTop(documents, complain)
+  if (discoveryHome) {
+    const { issues, secrets } = checkDiscovery(top, types)
+    for (const issue of issues) complain(discoveryHome, issue)
+    hide(discoveryHome, secrets)
+  }
   let section: NotifySection | undefined
   if (notifyHome) {
     if (!notify) throw new Error('the section notify is read by its own reader')
@@ -115,7 +121,7 @@ export function readConfig(texts: readonly FileText[], { types, env = process.en
       hide(document, entry.secrets.map((path) => ['probes', index, ...path]))
     }
   }
-  if (diagnostics.length === 0 && entries.length === 0 && !documents.some(({ value }) => isMapping(value) && ('probes' in value || 'notify' in value))) {
+  if (diagnostics.length === 0 && entries.length === 0 && !documents.some(({ value }) => isMapping(value) && ['probes', 'notify', 'discovery'].some((key) => key in value))) {
     diagnostics.push({ file: documents[0]?.file ?? '', line: 1, column: 1, path: 'probes', message: 'expected a list of probes, but the key is missing' })
   }
   for (const { entry, issue } of crossCheck(entries)) complain(entry.document, { ...issue, path: [...entry.path, ...issue.path] })
@@ -140,7 +146,7 @@ export function readConfig(texts: readonly FileText[], { types, env = process.en
 }
 
 /** Everything but `probes`: each key may stand in one of the files. `notify` is read by itself: here is where it stands. */
-function readTop(documents: readonly ConfigDocument[], complain: (document: ConfigDocument, issue: EntryIssue) => void): { readonly top: Top, readonly notifyHome: ConfigDocument | undefined } {
+function readTop(documents: readonly ConfigDocument[], complain: (document: ConfigDocument, issue: EntryIssue) => void): { readonly top: Top, readonly notifyHome: ConfigDocument | undefined, readonly discoveryHome?: ConfigDocument | undefined } {
   const merged: Record<string, unknown> = {}
   const home = new Map<string, ConfigDocument>()
   for (const document of documents) {
@@ -171,7 +177,7 @@ function readTop(documents: readonly ConfigDocument[], complain: (document: Conf
     const { every, timeout } = read.data.defaults
     const document = home.get('defaults')
     if (document && every !== undefined && timeout !== undefined && timeout > every) complain(document, { path: ['defaults', 'timeout'], message: 'expected at most every' })
-    return { top: read.data, notifyHome: home.get('notify') }
+    return { top: read.data, notifyHome: home.get('notify'), discoveryHome: home.get('discovery') }
   }
   for (const issue of read.error.issues.flatMap(flatten)) {
     const document = home.get(String(issue.path[0]))

@@ -2,6 +2,9 @@ import { z } from 'zod'
 import { validateDetailed } from 'node-cron'
 import { duration } from '../core/fields.ts'
 import type { ProbeType } from '../core/probe.ts'
+import { discoverySchema } from '../discover/kubernetes/options.ts'
+import { kubernetesSchema } from '../kubernetes/options.ts'
+import { meshSchema } from '../mesh/options.ts'
 
 /** Labels that Curlew, Prometheus or the shipped rules give a meaning to. */
 export const RESERVED_LABELS: ReadonlySet<string> = new Set([
@@ -71,12 +74,15 @@ export const topShape = {
   labels: labels().default({}),
   limits: z.strictObject({
     concurrency: z.int().min(1).max(10_000).default(200).describe('runs at a time'),
-    series: z.int().min(1).default(500_000).describe('series that the config may make'),
+    series: z.int().min(1).default(500_000).describe('series that a process may make: where there are shards, so many of each'),
     loop_delay: duration().prefault('500ms').describe('a result measured while the event loop was later than this is unknown'),
   }).prefault({}),
   web: z.strictObject({
     public_status: z.boolean().default(false).describe('serve /, /api and /config beyond loopback without authentication'),
   }).prefault({}),
+  kubernetes: kubernetesSchema.describe('the clusters that Curlew looks at, and how it runs in one').optional(),
+  discovery: discoverySchema.describe('finds targets by itself').optional(),
+  mesh: meshSchema.describe('answers the probes of type mesh of other nodes').optional(),
 }
 
 export const topSchema = z.strictObject({ $schema: z.string().optional(), ...topShape })

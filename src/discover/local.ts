@@ -153,6 +153,24 @@ export function localCertificates(directory = '/etc/kubernetes'): Readonly<Recor
   return all ? { targets: [directory], preset: 'kubeadm' } : { targets: [`${directory}/pki`] }
 }
 
+const KUBEADM_FILES: readonly (readonly [directory: string, names: RegExp])[] = [
+  ['/etc/kubernetes', /^(?:admin|super-admin|kubelet|controller-manager|scheduler)\.conf$/],
+  ['/etc/kubernetes/manifests', /^(?:kube-apiserver|etcd)\.yaml$/],
+  ['/etc/kubernetes/pki', /^(?:ca|apiserver.*|front-proxy-.*)\.crt$/],
+  ['/var/lib/kubelet/pki', /^kubelet(?:\.crt|-(?:client|server)-.*\.pem)$/],
+]
+
+/** Whether the preset `kubeadm` has anything to look at here: on another kind of node it would only fail. What may not be read counts, so that the probe says so. */
+export function hasKubeadmFiles(root = ''): boolean {
+  return KUBEADM_FILES.some(([directory, wanted]) => {
+    try {
+      return readdirSync(root + directory).some((name) => wanted.test(name))
+    } catch (error) {
+      return !(error instanceof Error && 'code' in error && ['ENOENT', 'ENOTDIR'].includes(String(error.code)))
+    }
+  })
+}
+
 // Other users' processes cannot be read, and processes end while they are looked at: both are as if they were not there.
 const read = (path: string) => orEmpty(() => readFileSync(path, 'utf8'), '')
 const list = (path: string) => orEmpty(() => readdirSync(path), [])

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readEntry } from '../../src/config/jobs.ts'
-import { discoverLocal, localCertificates, localListeners, localMounts, type Listener } from '../../src/discover/local.ts'
+import { discoverLocal, hasKubeadmFiles, localCertificates, localListeners, localMounts, type Listener } from '../../src/discover/local.ts'
 import { mount } from '../../src/probes/mount.ts'
 import { mysql } from '../../src/probes/mysql.ts'
 
@@ -133,4 +133,20 @@ describe('certificates of kubeadm', () => {
   })
 
   it('are not there on other machines', () => { expect(localCertificates('/nonexistent')).toBeUndefined() })
+
+  it.each<[string, readonly string[], boolean]>([
+    ['nothing', [], false], ['what others keep there', ['etc/kubernetes/manifests/keepalived.yaml', 'etc/kubernetes/kubeconfig.yaml', 'var/lib/kubelet/pki/README'], false], ['no directory', ['etc/kubernetes'], false],
+    ['a worker', ['var/lib/kubelet/pki/kubelet.crt'], true], ['a kubelet that rotates', ['var/lib/kubelet/pki/kubelet-client-current.pem'], true], ['a control plane', ['etc/kubernetes/manifests/kube-apiserver.yaml'], true], ['kubeadm', ['etc/kubernetes/pki/ca.crt'], true],
+  ])('of kubeadm or the kubelet: %s', (_what, files, there) => {
+    const root = mkdtempSync(join(tmpdir(), 'curlew-'))
+    try {
+      for (const file of files) {
+        mkdirSync(join(root, file, '..'), { recursive: true })
+        writeFileSync(join(root, file), '')
+      }
+      expect(hasKubeadmFiles(root)).toBe(there)
+    } finally {
+      rmSync(root, { recursive: true })
+    }
+  })
 })

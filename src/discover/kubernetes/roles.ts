@@ -1,0 +1,123 @@
+import { readAnnotations, type AnnotationRules } from './annotations.ts'
+import { hostPortText, probeName } from './names.ts'
+import { COLLECTIONS, guardOf, projection, type Seen } from './objects.ts'
+import type { DiscoveryRule, KubernetesDiscovery, Role } from './options.ts'
+import { isOutside, type Place } from './places.ts'
+import { parseSelector, type Selector } from './selector.ts'
+import type { Found, Refused, Source, Watched } from './source.ts'
+import { parseTemplate, type Template, type TemplateFacts } from './template.ts'
+
+/** A rule of the config, read. */
+interface Rule {
+  readonly place: string
+  readonly selector: Selector | undefined
+  readonly options: Readonly<Record<string, unknown>>
+  readonly type: string
+  readonly name: Template
+  readonly target: Template
+  readonly labels: readonly (readonly [string, Template])[]
+}
+
+/** What nobody configured by hand for this very target is read-only, and at 60 s; a rule may say otherwise. */
+const usual = (options: object) => ({ mode: 'read-only', ...('cron' in options ? {} : { every: '60s' }) })
+/** Of a label's value that an annotation gives. */
+const LONGEST_LABEL = 128
+
+function readRule({ selector, probe }: DiscoveryRule, index: number): Rule {
+  const { type, name, target, labels, ...options } = probe
+  return {
+    place: `rule ${index + 1}`, type, options,
+    selector: selector === undefined ? undefined : parseSelector(selector),
+    name: parseTemplate(name),
+    target: parseTemplate(target ?? '{url}'),
+    labels: Object.entries(labels).map(([label, text]) => [label, parseTemplate(text)]),
+  }
+}
+
+/** One source for each of the roles that rules or annotations look at. Pure; what an object has come to is kept as long as the object is the same. */
+export function roleSources(config: KubernetesDiscovery, roles: readonly Role[], rules: AnnotationRules, watched: (role: Role, make: () => Watched<Seen>) => Watched<Seen>): Source[] {
+  return roles.flatMap((role) => {
+    const mine = config.rules.flatMap((rule, index) => (rule.role === role ? [readRule(rule, index)] : []))
+    const annotated = config.annotations.includes(role)
+    if (mine.length === 0 && !annotated) return []
+    const watch = watched(role, () => watchOf(role, config, mine, annotated))
+    const known = new WeakMap<Seen, { found: Found[], refused: Refused[] }>()
+    return [{
+      name: role,
+      watches: [watch],
+      find(context) {
+        const all = [...context.held(watch)?.values() ?? []].map((seen) => {
+          const cached = known.get(seen)
+          if (cached) return cached
+          const made = annotated && role !== 'endpointslice' ? readAnnotations(COLLECTIONS[role].kind, seen, rules) : { found: [], refused: [] }
+          for (const rule of mine) if (rule.selector?.matches(seen.labels) ?? true) made.found.push(...follow(rule, role, seen, { cluster: context.cluster.name, domain: config.domain }, made.refused))
+          known.set(seen, made)
+          return made
+        })
+        return { found: all.flatMap(({ found }) => found), refused: all.flatMap(({ refused }) => refused) }
+      },
+    } satisfies Source]
+  })
+}
+
+function watchOf(role: Role, config: KubernetesDiscovery, rules: readonly Rule[], annotated: boolean): Watched<Seen> {
+  const templates = rules.flatMap(({ name, target, labels }) => [name, target, ...labels.map(([, template]) => template)])
+  const own = config.rules.filter((rule) => rule.role === role)
+  const [only] = own
+  return {
+    name: role,
+    // The API leaves out what nobody wants, where one rule alone says what that is.
+    selection: { path: COLLECTIONS[role].path, ...(own.length === 1 && !annotated && only?.selector !== undefined ? { labelSelector: only.selector } : {}) },
+    project: projection(role, {
+      labels: new Set([...rules.flatMap(({ selector }) => selector?.keys ?? []), ...templates.flatMap(({ labels }) => labels)]),
+      annotations: new Set(templates.flatMap(({ annotations }) => annotations)),
+      annotated,
+      selects: (labels) => rules.some(({ selector }) => selector?.matches(labels) ?? true),
+      domain: config.domain,
+      address: config.address,
+    }),
+  }
+}
+
+/** What one rule makes of one object: a probe at each of its addresses. */
+function follow(rule: Rule, role: Role, seen: Seen, { cluster, domain }: { readonly cluster: string, readonly domain: string }, refused: Refused[]): Found[] {
+  const object = `${COLLECTIONS[role].kind} ${seen.namespace === undefined ? '' : `${seen.namespace}/`}${seen.name}`
+  return seen.places.flatMap((place) => {
+    const facts = factsOf(seen, place, cluster)
+    const name = rule.name.expand(facts)
+    const target = rule.target.expand(facts)
+    const missing = 'missing' in name ? `probe.name: ${name.missing}` : 'missing' in target ? `probe.target: ${target.missing}` : undefined
+    const probe = 'text' in name ? probeName(name.text) : undefined
+    // In a name or a target a hole would make it another one; a label without a value is just not there, as Prometheus has it.
+    if (missing !== undefined || probe === undefined || !('text' in target)) {
+      refused.push({ object, namespace: seen.namespace, message: `${rule.place} of discovery.kubernetes.rules: ${missing ?? 'probe.name'}: the object has no such thing` })
+      return []
+    }
+    if (place.path !== undefined && !isOutside(place.host, domain)) {
+      refused.push({ object, namespace: seen.namespace, message: `${rule.place} of discovery.kubernetes.rules: ${place.host.slice(0, 100)}: expected a host outside the cluster` })
+      return []
+    }
+    const labels = Object.fromEntries(rule.labels.flatMap(([label, template]) => {
+      const value = template.expand(facts)
+      return 'text' in value && value.text !== '' ? [[label, value.text.slice(0, LONGEST_LABEL)]] : []
+    }))
+    return [{
+      entry: { ...usual(rule.options), ...rule.options, type: rule.type, name: probe, target: target.text, labels },
+      node: place.node, zone: place.zone, guard: guardOf(seen, place), object, namespace: seen.namespace,
+      why: `${rule.place} of discovery.kubernetes.rules`,
+      // What a tenant wrote into a label or an annotation must not lead elsewhere.
+      ...(rule.target.labels.length + rule.target.annotations.length > 0 ? { hosts: [place.host] } : {}),
+    }]
+  })
+}
+
+function factsOf(seen: Seen, place: Place, cluster: string): TemplateFacts {
+  const address = hostPortText(place.host, undefined)
+  return {
+    cluster, namespace: seen.namespace, name: seen.name, node: place.node, address, path: place.path,
+    url: place.scheme === undefined ? undefined : `${place.scheme}://${address}${place.path ?? ''}`,
+    port: (name) => seen.ports.find((port) => port.name === name)?.port,
+    label: (key) => (Object.hasOwn(seen.labels, key) ? seen.labels[key] : undefined),
+    annotation: (key) => (Object.hasOwn(seen.annotations, key) ? seen.annotations[key] : undefined),
+  }
+}
