@@ -1,13 +1,14 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { stuckChildren } from './children.ts'
-import { readEntry } from './config/jobs.ts'
-import { configChecksum, loadConfig, type Config } from './config/load.ts'
-import { diagnosticText } from './config/document.ts'
+import { ConfigError, instanceId, loadChecked, seriesCount, type Checked } from './checked.ts'
+import { configChecksum, type Config } from './config/load.ts'
 import type { Top } from './config/schema.ts'
+import type { DiscoveryStatus } from './core/discovery.ts'
 import { watchLoop } from './core/loop.ts'
 import type { Job } from './core/probe.ts'
+import { ALONE, type Share } from './core/shard.ts'
 import { createRootCauses } from './core/root-cause.ts'
 import { runJob } from './core/run.ts'
 import { createScheduler } from './core/scheduler.ts'
@@ -15,20 +16,23 @@ import { createStore, type Store } from './core/store.ts'
 import { VERSION } from './core/version.ts'
 import { createEvidence } from './diagnose/evidence.ts'
 import { createExpander } from './each.ts'
-import { discoverLocal, localCertificates, localListeners, localMounts, type FoundEntry } from './discover/local.ts'
+import { discoveredJobs, discoverySettings, openDiscovery } from './discovering.ts'
+import type { Discovery } from './discover/kubernetes/engine.ts'
+import { discoverLocal, localCertificates, localListeners, localMounts } from './discover/local.ts'
 import { createExposition, type Exposition } from './exporter/exposition.ts'
-import { seriesOf } from './exporter/families.ts'
 import { diagnosisOf } from './exporter/api.ts'
 import type { Webhook } from './exporter/http-webhook.ts'
 import { createOwnMetrics } from './exporter/own-metrics.ts'
+import { createJobSet } from './job-set.ts'
 import type { Logger } from './log.ts'
+import { createMesh } from './mesh/index.ts'
 import type { Forwarding } from './notify/forwarding.ts'
+import { createPlace } from './place.ts'
 import { probeTypes } from './probes/index.ts'
+import { shardOf } from './shards.ts'
 
-const HOSTNAME = hostname()
-const FIRST_WINDOW_MS = 30_000
-/** New jobs start no faster than one in so many milliseconds, so that a large config does not begin with a burst. */
-const FIRST_GAP_MS = 10
+/** In Kubernetes the name of the pod. */
+const POD = process.env['HOSTNAME'] ?? hostname()
 const REDISCOVER_MS = 60_000
 /** The longest time that a timer of Node can wait; a longer one would ring at once, again and again. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -56,8 +60,11 @@ export interface Runtime {
   readonly instance: () => string
   readonly top: () => Top | undefined
   readonly configText: () => string
+  readonly share: () => Share
   readonly ready: () => boolean
   readonly webhook: () => Webhook | undefined
+  /** What finding targets in clusters has come to; undefined where the config has no section for it. */
+  readonly discovery: () => DiscoveryStatus | undefined
   /** Begins to probe. `ownUrl` is where this process answers: without a config it is probed too. */
   start(ownUrl: string): Promise<void>
   /** Loads the config anew; a bad one changes nothing but a metric. One at a time. */
@@ -65,42 +72,6 @@ export interface Runtime {
   /** The one entry of jobs: makes the jobs of a source these and leaves everything that is unchanged alone. */
   apply(source: string, jobs: readonly Job[]): void
   stop(withinMs: number): Promise<void>
-}
-
-/** Unique to this prober: part of every key that it writes. */
-export function instanceId(top: Top | undefined): string {
-  return top?.instance_id ?? HOSTNAME
-}
-
-/** Series that these jobs make at most while nothing fails. */
-export function seriesCount(jobs: readonly Job[]): number {
-  const byType = new Map(probeTypes.map((type) => [type.type, type]))
-  return jobs.reduce((sum, job) => {
-    const type = byType.get(job.type)
-    return sum + (type ? seriesOf(job, type) : 0)
-  }, 0)
-}
-
-type Checked = { readonly checksum: string } & ({ readonly config: Config } | { readonly config?: undefined, readonly errors: readonly string[] })
-
-/** Loads a config and holds it against `limits.series` too. */
-export async function loadChecked(path: string, authenticated = false): Promise<Checked> {
-  const { checksum, config, diagnostics } = await loadConfig(path, { types: probeTypes, authenticated })
-  if (!config) return { checksum, errors: diagnostics.map(diagnosticText) }
-  const series = seriesCount(config.jobs)
-  const most = config.top.limits.series
-  if (series > most) return { checksum, errors: [`${path}:1:1: limits.series: expected at most ${most} series, but the probes make ${series}`] }
-  return { checksum, config }
-}
-
-/** Jobs of entries that Curlew found by itself. */
-export function discoveredJobs(entries: readonly FoundEntry[]): Job[] {
-  return entries.flatMap((entry) => {
-    const type = probeTypes.find((known) => known.type === entry.type)
-    if (!type) return []
-    const { type: _type, ...rest } = entry
-    return readEntry(type, rest, true).jobs
-  })
 }
 
 /** Ties config, jobs, store, metrics and scheduler. Rejects with a ConfigError when the config is bad: its lines are the message. */
@@ -115,6 +86,7 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
   let checksum = ''
   let ready = false
   let ownUrl: string | undefined
+  let ended = false
 
   const scheduler = createScheduler({
     concurrency: () => config?.top.limits.concurrency ?? 200,
@@ -152,40 +124,24 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
   const evidence = createEvidence({ store, onDrop: (cause) => metrics.evidenceDropped(cause) })
   const rootCauses = createRootCauses(store, (id) => scheduler.runNow(id))
   const exposition = createExposition({ store, types: probeTypes, registry: metrics.registry })
-  const sources = new Map<string, readonly Job[]>()
+  const place = createPlace({ pod: POD, onTurn: () => jobs.settle(), log })
+  const jobs = createJobSet({
+    store, scheduler, place,
+    onGone: evidence.forget,
+    onSettled({ expected, owned, running }) {
+      metrics.setShare(place.shard(), expected, owned)
+      metrics.setLease(place.lease())
+      metrics.setTargets(countBy(running, (job) => job.type))
+      rootCauses.changed()
+    },
+  })
+  const expander = createExpander(jobs.apply, ({ name, target }, found) => log.warn({ probe: name, target, found }, 'more addresses than targets are made of'))
 
-  function apply(source: string, jobs: readonly Job[]) {
-    if (jobs.length === 0) sources.delete(source)
-    else sources.set(source, jobs)
-    const wanted = new Map<string, Job>()
-    for (const job of [...sources.values()].flat()) if (!wanted.has(job.id)) wanted.set(job.id, job)
-    for (const { job } of [...store.all()]) {
-      if (wanted.has(job.id)) continue
-      scheduler.remove(job.id)
-      store.remove(job.id)
-      evidence.forget(job.id)
-      job.release()
-    }
-    for (const { id, type } of wanted.values()) {
-      const old = store.get(id)?.job
-      if (old === undefined || old.type === type) continue
-      // Phases and gauges of another type say nothing about this one.
-      scheduler.remove(id)
-      store.remove(id)
-      old.release()
-    }
-    const changed = [...wanted.values()].filter((job) => store.get(job.id)?.job.fingerprint !== job.fingerprint)
-    for (const job of changed) {
-      const old = store.get(job.id)?.job
-      const state = store.put(job)
-      scheduler.put(job, Math.min(state.periodMs, FIRST_WINDOW_MS, changed.length * FIRST_GAP_MS))
-      old?.release()
-    }
-    metrics.setTargets(countBy([...wanted.values()], (job) => job.type))
-    rootCauses.changed()
-  }
-
-  const expander = createExpander(apply, ({ name, target }, found) => log.warn({ probe: name, target, found }, 'more addresses than targets are made of'))
+  const mesh = createMesh({
+    count: (protocol, result) => metrics.mesh(protocol, result),
+    onTrouble: (sentence) => log.error({ trouble: sentence }, 'the agents of other nodes are not answered'),
+    onListening: (address) => log.info({ address }, 'answering the agents of other nodes'),
+  })
 
   let forwarding: Forwarding | undefined
 
@@ -207,10 +163,36 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
     forwarding.configure(notify, notifyRaw, resolve(notify.storage.path ?? stateDirectory ?? 'data'))
   }
 
+  let discovery: Discovery | undefined
+
+  /** Looks at clusters from the first config on that wants it; a later one that does not lets go of all that was found. */
+  async function find(loaded: Config): Promise<void> {
+    const settings = discoverySettings(loaded, seriesCount(loaded.jobs))
+    if (settings) {
+      const opened = discovery ?? await openDiscovery({ apply: jobs.apply, seriesOf: (job) => seriesCount([job]), log: (level, fields, message) => log[level](fields, message) })
+      // Nobody would stop it.
+      if (ended) return
+      discovery = opened
+      discovery.configure(settings)
+    } else {
+      discovery?.stop()
+      for (const source of jobs.sources()) if (source.startsWith('kubernetes:')) jobs.apply(source, [])
+      discovery = undefined
+    }
+    metrics.setDiscovery(discovery?.status)
+  }
+
+  /** As `loadChecked`; and there must be a shard for this process. */
+  async function loadHere(path: string): Promise<Checked> {
+    const loaded = await loadChecked(path, authenticated)
+    const place = probing ? shardOf(loaded.config?.top.kubernetes?.shards, POD) : ALONE
+    return 'error' in place ? { checksum: loaded.checksum, errors: [`${path}:1:1: ${place.error}`] } : loaded
+  }
+
   async function load(path: string): Promise<Reloaded> {
     let errors: readonly string[]
     try {
-      const loaded = await loadChecked(path, authenticated)
+      const loaded = await loadHere(path)
       checksum = loaded.checksum
       if (loaded.config) {
         await use(loaded.config)
@@ -227,10 +209,11 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
 
   async function use(loaded: Config): Promise<void> {
     config = loaded
-    const jobs = probing ? loaded.jobs : []
-    apply('config', jobs.filter((job) => !job.each))
-    expander.set(jobs.filter((job) => job.each))
-    await forward(loaded)
+    if (probing) await place.take(loaded.top.kubernetes, loaded.top.instance_id ?? POD)
+    const wanted = probing ? loaded.jobs : []
+    jobs.apply('config', wanted.filter((job) => !job.each))
+    expander.set(wanted.filter((job) => job.each))
+    await Promise.all([...probing ? [find(loaded)] : [], forward(loaded), mesh.configure(probing ? loaded.top.mesh : undefined)])
     metrics.reloaded(true, Date.now())
   }
 
@@ -263,14 +246,14 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
   function discover() {
     const found = discoveredJobs(discoverLocal({ listeners: localListeners(), mounts: localMounts(), certificates: localCertificates(), ownUrl }))
     // What has gone away is just what a person wants to hear of: it stays.
-    const before = sources.get('local') ?? []
-    apply('local', [...before, ...found.filter((job) => !before.some((old) => old.id === job.id))])
+    const before = jobs.of('local')
+    jobs.apply('local', [...before, ...found.filter((job) => !before.some((old) => old.id === job.id))])
     metrics.discovered('local', Date.now())
   }
 
   const timers: NodeJS.Timeout[] = []
   if (configPath !== undefined) {
-    const first = await loadChecked(configPath, authenticated)
+    const first = await loadHere(configPath)
     if (!first.config) {
       loop.stop()
       throw new ConfigError(first.errors)
@@ -285,8 +268,14 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
     instance: () => instanceId(config?.top),
     top: () => config?.top,
     configText: () => config?.shown ?? '# no config file: Curlew probes what this machine shows\n',
+    share() {
+      const lease = place.lease()
+      const { expected, owned } = jobs.settled()
+      return { active: place.active(), lease: lease?.name, holder: lease?.holder, shard: place.shard(), expected, owned }
+    },
     ready: () => ready,
     webhook: () => (config?.notify ? forwarding?.webhook : undefined),
+    discovery: () => discovery?.status(),
     async start(url) {
       ownUrl = url
       if (configPath === undefined) {
@@ -295,7 +284,12 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
         timers.push(setInterval(discover, REDISCOVER_MS))
       } else {
         // What was read before the port was opened: a pipe can be read once, and a file may be half-written by now.
-        if (config) await use(config)
+        if (config) {
+          const first = use(config)
+          // A reload waits for it, and so does the end.
+          last = first.catch(() => {})
+          await first
+        }
         if (autoReloadMs !== undefined) {
           timers.push(setInterval(() => {
             if (configChecksum(configPath) !== checksum) void reload() // never rejects
@@ -305,25 +299,24 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
       ready = true
     },
     reload,
-    apply,
+    apply: jobs.apply,
     async stop(withinMs) {
       ready = false
+      ended = true
       for (const timer of timers) clearInterval(timer)
-      expander.stop()
       evidence.stop()
-      await Promise.all([scheduler.stop(withinMs), forwarding?.stop(withinMs)])
+      const until = performance.now() + withinMs
+      // The runs are aborted before the Lease is given back.
+      const idle = scheduler.stop(withinMs)
+      // What a reload is about to open would stay open.
+      await Promise.race([reloading ?? last, wait(withinMs, undefined, { ref: false })])
+      expander.stop()
+      discovery?.stop()
+      const leftMs = Math.ceil(Math.max(0, until - performance.now()))
+      await Promise.all([idle, place.stop(leftMs), forwarding?.stop(leftMs), mesh.stop()])
       for (const { job } of store.all()) job.release()
       loop.stop()
     },
-  }
-}
-
-/** Every mistake of a config, one a line. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-
-  constructor(lines: readonly string[]) {
-    super(lines.join('\n'))
   }
 }
 

@@ -1,11 +1,14 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
+import { loadChecked } from '../src/checked.ts'
+import { discoverySettings } from '../src/discovering.ts'
 import { createLogger } from '../src/log.ts'
 import { configChecksum } from '../src/config/load.ts'
-import { createRuntime, loadChecked } from '../src/runtime.ts'
+import { createRuntime } from '../src/runtime.ts'
 import { resultOf, testJob } from './support/jobs.ts'
-import { temporaryDirectory } from './support/process.ts'
+import { freePort, temporaryDirectory } from './support/process.ts'
+import { listens } from './support/tcp.ts'
 
 const directory = temporaryDirectory()
 const cleanups: (() => Promise<void>)[] = []
@@ -71,4 +74,41 @@ it('has a job let go of what it kept when it goes, changes, or everything ends',
   expect(released).toEqual(['gone gone', 'changes before'])
   await runtime.stop(1_000)
   expect(released.toSorted()).toEqual(['changes after', 'changes before', 'gone gone', 'stays stays'])
+})
+
+it('answers other nodes where the config says, moves with a reload, and stops with the rest', async () => {
+  const [first, second] = [await freePort(), await freePort()]
+  const config = (port: number) => `mesh: { listen: "127.0.0.1:${port}" }\n${cron('tcp')}`
+  const path = written('mesh.yaml', config(first))
+  const runtime = await runtimeOf(path)
+  await runtime.start('http://127.0.0.1:1')
+  expect([await listens(first), await listens(second)]).toEqual([true, false])
+  writeFileSync(path, config(second))
+  expect(await runtime.reload()).toEqual({ ok: true })
+  expect([await listens(first), await listens(second)]).toEqual([false, true])
+  await runtime.stop(1_000)
+  expect(await listens(second)).toBe(false)
+})
+
+it('closes what a reload opens while everything ends', async () => {
+  const [first, second] = [await freePort(), await freePort()]
+  const config = (port: number) => `mesh: { listen: "127.0.0.1:${port}" }\n${cron('tcp')}`
+  const path = written('ending.yaml', config(first))
+  const runtime = await runtimeOf(path)
+  await runtime.start('http://127.0.0.1:1')
+  writeFileSync(path, config(second))
+  const reloaded = runtime.reload()
+  await runtime.stop(10_000)
+  expect(await reloaded).toEqual({ ok: true })
+  expect([await listens(first), await listens(second)]).toEqual([false, false])
+})
+
+it('gives each shard the series of the limit', async () => {
+  const config = (series: number, total: number) => `limits: { series: ${series} }\nkubernetes: { shards: { total: ${total}, index: 0 } }\ndiscovery: { kubernetes: {} }\n${cron('tcp')}`
+  const refused = await loadChecked(written('series.yaml', config(1, 2)))
+  const [, made = ''] = /^.+: limits\.series: expected at most 2 series of all shards together, but the probes make (\d+)$/.exec(refused.config ? '' : refused.errors.join()) ?? []
+  const half = Math.ceil(Number(made) / 2)
+  expect((await loadChecked(written('series.yaml', config(half, 1)))).config).toBeUndefined()
+  const { config: taken } = await loadChecked(written('series.yaml', config(half, 2)))
+  expect(taken && discoverySettings(taken, 1)?.series).toBe(2 * half - 1)
 })

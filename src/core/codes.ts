@@ -48,6 +48,7 @@ export const SHARED_CODES = {
   prober_no_memory: { layer: 'prober', reason: 'overloaded', en: 'The machine that runs Curlew is out of memory or buffers.', zh: '运行 Curlew 的机器内存或缓冲区不足。' },
   prober_no_ports: { layer: 'prober', reason: 'overloaded', en: 'The machine that runs Curlew has no local address or port left.', zh: '运行 Curlew 的机器没有可用的本地地址或端口。' },
   prober_denied: { layer: 'prober', reason: 'denied', en: 'The machine that runs Curlew does not let it do this.', zh: '运行 Curlew 的机器不允许此操作。' },
+  prober_no_entry: { layer: 'prober', reason: 'denied', en: 'What an object in Kubernetes names leads to loopback, link-local or cloud metadata, where Curlew does not go for others: put it under probes of the config if it is meant.', zh: 'Kubernetes 对象所指的地址是回环、链路本地或云元数据地址，Curlew 不会代他人访问：如确有需要，请写入配置的 probes。' },
   prober_no_network: { layer: 'prober', reason: 'unreachable', en: 'The machine that runs Curlew has no network.', zh: '运行 Curlew 的机器没有可用网络。' },
   prober_no_credentials: { layer: 'prober', reason: 'denied', en: 'Curlew found this by itself and has no login for it: add it to the config with its password.', zh: '该目标由 Curlew 自动发现，但没有登录凭据：请在配置中添加该目标及其密码。' },
   prober_children: { layer: 'prober', reason: 'overloaded', en: 'Curlew already has as many helper processes as it may: most of them wait on hung mounts.', zh: 'Curlew 的辅助进程已达上限：其中大多数正等待挂起的挂载点。' },

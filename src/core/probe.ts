@@ -23,6 +23,13 @@ export interface Target {
   toString(): string
 }
 
+/**
+ * Somebody other than Curlew's own config had a say in where a job leads, a tenant of a cluster. `address`: nothing is
+ * connected to that means this machine, its link or its cloud's metadata. `name`: the name is a tenant's free choice too, so
+ * it is looked up as it stands, without a search list that would make another namespace's Service of it.
+ */
+export type Guard = 'address' | 'name'
+
 type OptionShape = { target: z.ZodType<Target> } & { [K in CommonKey]?: never }
 
 /** What a probe type may call while it runs. `P` its phases, `G` its gauges, `C` its codes. */
@@ -30,6 +37,7 @@ export interface ProbeContext<P extends string = string, G extends string = stri
   /** Aborts on timeout and on shutdown; pass it to everything that waits. */
   readonly signal: AbortSignal
   readonly mode: Mode
+  readonly guard?: Guard | undefined
   /** Unique to this prober and job: part of every key or file that a probe writes. */
   readonly owner: string
   /** The same for commands that run once, so that they leave nothing new: for what stays on the target. Two may write it at the same time. */
@@ -87,10 +95,14 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
   readonly codes: Readonly<Record<C, CodeSpec>>
   /** Gauges that take a limit: the key under `limits:` and `fail_on:`. */
   readonly levels?: Readonly<Record<string, LevelSpec>>
+  /** The default of `every`; 30 s unless given. */
+  readonly everyMs?: number
   /** For a type that burdens networks: the config refuses more targets of it, those of cron jobs included, and more frequent runs. */
   readonly bounds?: Bounds
   /** URL schemes that name this type on the command line and in `target`. */
   readonly schemes: readonly string[]
+  /** Schemes that a target of this type may have in a config, although they name another type elsewhere: `fromUrl` is given those too. */
+  readonly targetSchemes?: readonly string[]
   /** A URL may name several hosts, with commas between them. */
   readonly severalHosts?: true
   /**
@@ -104,8 +116,8 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
   readonly example: z.input<S>
   /** The hosts that the target stands on and how they are reached: where the target's own host and port, over plain TCP, are not all of it. */
   ways?(options: z.output<S>): readonly Way[]
-  /** Loads what a run needs, once; not part of the time that a run measures. */
-  load?(): Promise<unknown>
+  /** Loads what runs with these options need, once; not part of the time that a run measures. Undefined: nothing. */
+  load?(options: z.output<S>): Promise<unknown> | undefined
   run(options: z.output<S>, probe: ProbeContext<P, G, C | SharedCode>): Promise<void>
   /**
    * Lets go of what runs with these very options have kept between them: a connection, say. Must not throw. A run may still
@@ -115,9 +127,10 @@ interface ProbeSpec<S extends z.ZodObject, P extends string, G extends string, C
 }
 
 /** A probe type as the rest of the program sees it: options already checked, their type forgotten. */
-export interface ProbeType extends Omit<ProbeSpec<z.ZodObject<OptionShape>, string, string, string>, 'run' | 'release' | 'ways' | 'example'> {
+export interface ProbeType extends Omit<ProbeSpec<z.ZodObject<OptionShape>, string, string, string>, 'run' | 'load' | 'release' | 'ways' | 'example'> {
   readonly example: Readonly<Record<string, unknown>>
   run(options: never, probe: ProbeContext): Promise<void>
+  load?(options: never): Promise<unknown> | undefined
   release?(options: never): void
   ways?(options: never): readonly Way[]
 }
@@ -168,6 +181,10 @@ export interface Job {
   readonly name: string
   readonly target: string
   readonly host: string | undefined
+  /** Where the target runs, if whoever found it knows: join keys of `probe_info`. They may change while the job stays the same. */
+  readonly node?: string | undefined
+  readonly zone?: string | undefined
+  readonly guard?: Guard | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly schedule: Schedule
   readonly timeoutMs: number
@@ -183,10 +200,12 @@ export interface Job {
   readonly codes: Readonly<Record<string, CodeSpec>>
   /** With `addresses: each`: this job is not run itself, but one for each address of the host. */
   readonly each: { readonly host: string, readonly ipProtocol: 'any' | 'ip4' | 'ip6', at(ip: string): Job } | undefined
-  /** Hash of everything above and of the options: equal means that nothing has changed. */
+  /** Hash of everything above, but for where the target runs, and of the options: equal means that nothing has changed. */
   readonly fingerprint: string
+  /** Hides what only this job's login says: in what its runs tell, beside all that is hidden everywhere. */
+  readonly hide?: ((text: string) => string) | undefined
   /** What has to be loaded before the first run. */
-  readonly load: (() => Promise<unknown>) | undefined
+  readonly load: (() => Promise<unknown> | undefined) | undefined
   ways(): readonly Way[]
   run(probe: ProbeContext): Promise<void>
   /** Called when the job will not run again, or not soon: lets go of what its runs have kept between them. */

@@ -37,6 +37,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   options.signal.addEventListener('abort', abort, { once: true })
   if (options.signal.aborted) abort()
 
+  const clean = (text: string) => redact(job.hide?.(text) ?? text)
   const timings = new Map<string, number>()
   const gauges: GaugeSample[] = []
   const startedAt = Date.now()
@@ -58,6 +59,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   const context: ProbeContext = {
     signal: end.signal,
     mode: job.mode,
+    guard: job.guard,
     owner: [options.instance, options.once, job.id].filter((part) => part !== undefined).join(':'),
     lastingOwner: `${options.instance}:${job.id}`,
     deadline: start + job.timeoutMs,
@@ -82,7 +84,7 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
       // What a probe still does after its run has ended belongs to no result.
       if (over) return
       // A target can send back what it was given, as a version for example.
-      gauges.push(labels ? { name, value, labels: Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, redact(text)])) } : { name, value })
+      gauges.push(labels ? { name, value, labels: Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, clean(text)])) } : { name, value })
     },
   }
 
@@ -97,8 +99,8 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
     if (job.discovered && explained.failure.reason === 'denied' && explained.failure.layer !== 'prober') {
       explained = byCode(explained.failure.layer === 'auth' ? 'prober_no_credentials' : 'prober_denied', explained.failure.message, layer, job.codes)
     }
-    if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, error)
-    else if (explained.unmapped) options.onOddity?.('unmapped', job, error)
+    if (explained.failure.code === 'prober_bug') options.onOddity?.('bug', job, spoken(error, clean))
+    else if (explained.unmapped) options.onOddity?.('unmapped', job, spoken(error, clean))
   } finally {
     over = true
     clearTimeout(timer)
@@ -118,7 +120,13 @@ export async function runJob(job: Job, options: RunOptions): Promise<ProbeResult
   const phases: PhaseTiming[] = Array.from(timings, ([name, phaseMs]) => ({ name, ms: phaseMs }))
   const run = { job: job.id, startedAt, ms, phases, gauges }
   if (!explained) return { ...run, status: 'ok' }
-  return { ...run, status: explained.status, failure: { ...explained.failure, message: redact(explained.failure.message) } }
+  return { ...run, status: explained.status, failure: { ...explained.failure, message: clean(explained.failure.message) } }
+}
+
+/** An error as it may be logged. */
+function spoken(error: unknown, clean: (text: string) => string): unknown {
+  if (!(error instanceof Error)) return clean(String(error))
+  return Object.assign(new Error(clean(error.message)), { name: error.name, stack: clean(error.stack ?? '') })
 }
 
 /** A level beyond the limit that `fail_on` names; a gauge that was not read is not judged. */

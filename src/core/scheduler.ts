@@ -148,6 +148,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   return {
     put(job, windowMs) {
+      if (stopped) return
       const old = entries.get(job.id)
       if (old && old.job.fingerprint === job.fingerprint) {
         old.job = job

@@ -9,6 +9,8 @@ const SHORTEST = 4
 const tainted = new Set<string>()
 /** Every form of what is tainted, longest first, so that a secret which begins like another leaves no tail behind. Undefined after a new one: a config may bring thousands at once. */
 let forms: readonly string[] | undefined
+/** Where `apart` keeps what is tainted while it runs. */
+let own: Set<string> | undefined
 
 /** A value from a secret field. It prints as `<secret>` wherever it is printed by accident. */
 export class Secret {
@@ -37,24 +39,49 @@ export class Secret {
   }
 }
 
-/** Has `redact` replace this text, as it is and as URLs and base64 carry it, for the life of the process. */
+/** Has `redact` replace this text, as it is and as URLs and base64 carry it, for the life of the process; within `apart`, only what that returns. */
 export function taint(text: string): void {
   if (text.length < SHORTEST) return
+  if (own) {
+    own.add(text)
+    return
+  }
   if (tainted.has(text)) return
   tainted.add(text)
   forms = undefined
 }
 
-function allForms(): readonly string[] {
-  return [...new Set([...tainted].flatMap((text) => [text, encodeURIComponent(text.toWellFormed()), JSON.stringify(text).slice(1, -1), Buffer.from(text).toString('base64')]))]
+/**
+ * Does some work whose secrets are not of Curlew's own config. They are hidden by `hide` alone, where its result is spoken
+ * of: if a tenant's password is `timeout`, the word stays everywhere else, and it is forgotten with what it belongs to.
+ */
+export function apart<T>(work: () => T): { readonly made: T, readonly hide: (text: string) => string } {
+  const before = own
+  const mine = new Set<string>()
+  own = mine
+  try {
+    const made = work()
+    const hidden = formsOf(mine)
+    return { made, hide: (text) => without(text, hidden) }
+  } finally {
+    own = before
+  }
+}
+
+function formsOf(texts: ReadonlySet<string>): readonly string[] {
+  return [...new Set([...texts].flatMap((text) => [text, encodeURIComponent(text.toWellFormed()), JSON.stringify(text).slice(1, -1), Buffer.from(text).toString('base64')]))]
     .toSorted((a, b) => b.length - a.length)
 }
 
 /** The text with every tainted value replaced. Everything that leaves the process as prose passes through here. */
 export function redact(text: string): string {
+  forms ??= formsOf(tainted)
+  return without(text, forms)
+}
+
+function without(text: string, secrets: readonly string[]): string {
   let clean = text
-  forms ??= allForms()
-  for (const secret of forms) {
+  for (const secret of secrets) {
     if (clean.includes(secret)) clean = clean.replaceAll(secret, HIDDEN)
   }
   return clean

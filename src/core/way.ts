@@ -8,6 +8,15 @@ export interface TlsOptions {
   readonly server_name?: string | undefined
   readonly insecure_skip_verify: boolean
   readonly min_version: 'TLS1.0' | 'TLS1.1' | 'TLS1.2' | 'TLS1.3'
+  /** Instead of the three files, where their text comes from elsewhere: the credentials of a cluster. */
+  readonly pem?: Pem | undefined
+}
+
+/** Certificates and a key as PEM text. */
+export interface Pem {
+  readonly ca: string | undefined
+  readonly cert: string | undefined
+  readonly key: string | undefined
 }
 
 /** A host that a target stands on and how it is reached, for whoever looks at the layers below the probe. */

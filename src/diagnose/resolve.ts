@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
 import type { Finding } from '../core/diagnosis.ts'
+import type { Guard } from '../core/probe.ts'
 import type { Way } from '../core/way.ts'
+import { askedFor } from '../probes/lib/inner.ts'
 import { systemResolver, type Server } from '../probes/lib/resolv-conf.ts'
 import { resolveHost, type Address } from '../probes/lib/resolve.ts'
 import { failureOf, secondsSince } from './failure.ts'
@@ -17,7 +19,7 @@ export interface LookedUp {
 }
 
 /** What every name server of this machine says of a host, each asked by itself; what stands on this machine is taken from there. Never rejects but with the signal's reason. */
-export async function lookUp({ host, ip, ipProtocol }: Way, signal: AbortSignal): Promise<LookedUp> {
+export async function lookUp({ host, ip, ipProtocol }: Way, signal: AbortSignal, guard?: Guard): Promise<LookedUp> {
   const system = systemResolver()
   const local = ip !== undefined || isIP(host) !== 0 ? 'literal' : isKnownHere(host, system.hosts) ? 'this_machine' : undefined
   if (local) {
@@ -30,7 +32,7 @@ export async function lookUp({ host, ip, ipProtocol }: Way, signal: AbortSignal)
     const began = performance.now()
     const asked = { kind: 'name_server', host, server: textOf(server) } as const
     try {
-      const addresses = await resolveHost(host, { ipProtocol, signal, deadline: began + WITHIN_MS, system: { ...system, servers: [server], attempts: TRIES } })
+      const addresses = await resolveHost(askedFor(host, guard), { ipProtocol, signal, deadline: began + WITHIN_MS, system: { ...system, servers: [server], attempts: TRIES } })
       return { finding: { ...asked, seconds: secondsSince(began), addresses: addresses.map((address) => address.ip) }, addresses }
     } catch (error) {
       signal.throwIfAborted()

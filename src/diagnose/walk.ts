@@ -2,6 +2,7 @@ import { STEPS, type Diagnosis, type Facts, type Finding, type Step, type StepNa
 import type { Job } from '../core/probe.ts'
 import type { ProbeResult } from '../core/result.ts'
 import type { Way } from '../core/way.ts'
+import { isOwnGround } from '../probes/lib/inner.ts'
 import type { Address } from '../probes/lib/resolve.ts'
 import type { RouteMemory } from '../probes/lib/traceroute-memory.ts'
 import { secondsSince } from './failure.ts'
@@ -48,8 +49,10 @@ export async function walk(job: Job, { signal, routes, run, onStep = () => {} }:
   const reached: { readonly way: Way, readonly address: Address }[] = []
   const ways = waysOf(job)
   note(await look('resolve', async () => {
-    const looked = await Promise.all(byHost(ways).map(async (way) => ({ way, ...await lookUp(way, signal) })))
-    reached.push(...ways.flatMap((way) => (looked.find((one) => one.way.host === way.host)?.addresses ?? []).map((address) => ({ way, address }))))
+    const looked = await Promise.all(byHost(ways).map(async (way) => ({ way, ...await lookUp(way, signal, job.guard) })))
+    reached.push(...ways.flatMap((way) => (looked.find((one) => one.way.host === way.host)?.addresses ?? [])
+      // Where the probe does not go the walk does not, either.
+      .filter(({ ip }) => job.guard === undefined || !isOwnGround(ip)).map((address) => ({ way, address }))))
     return looked.flatMap(({ findings }) => findings)
   }))
   const hosts = [...new Map(reached.map(({ address }) => [address.ip, address])).values()]

@@ -3,6 +3,7 @@ import { lapse } from '../core/health.ts'
 import { jobName, type ProbeType } from '../core/probe.ts'
 import { STATUSES, type Failure, type PhaseTiming } from '../core/result.ts'
 import { redact } from '../core/secrets.ts'
+import type { Share } from '../core/shard.ts'
 import type { JobState, Store } from '../core/store.ts'
 import { diagnosisSentence } from '../words/diagnosis.ts'
 import { meaningOf } from '../words/language.ts'
@@ -22,7 +23,7 @@ export type Answer = { readonly status: 200 | 400 | 404, readonly body: object }
 const STATES = [...STATUSES, 'none'] as const
 
 /** A page of probes, filtered by `probe`, `target`, `type` and `status` (`none`: has not run yet), in the order of the config. */
-export function listProbes(store: Store, types: readonly ProbeType[], query: Query): Answer {
+export function listProbes(store: Store, types: readonly ProbeType[], share: Share, query: Query): Answer {
   const read = readQuery(query, ['probe', 'target', 'type', 'status', 'limit', 'offset'])
   if ('error' in read) return refused(read.error)
   const { probe, target, type, status, limit: limitText, offset: offsetText } = read.values
@@ -45,7 +46,7 @@ export function listProbes(store: Store, types: readonly ProbeType[], query: Que
     total++
   }
   const now = Date.now()
-  return { status: 200, body: { schema_version: SCHEMA_VERSION, total, offset, limit, probes: page.map((state) => probeJson(state, now)) } }
+  return { status: 200, body: { schema_version: SCHEMA_VERSION, replica: replicaJson(share), total, offset, limit, probes: page.map((state) => probeJson(state, now)) } }
 }
 
 /** One probe with its history, by id. */
@@ -80,6 +81,10 @@ function byName(store: Store, query: Query, keys: readonly ('probe' | 'target' |
 /** An error as every path under /api answers it. */
 export function errorJson(error: string): object {
   return { schema_version: SCHEMA_VERSION, error }
+}
+
+function replicaJson({ active, lease, holder, shard, expected, owned }: Share) {
+  return { active, lease: lease ?? null, holder: holder ?? null, shard: shard.index, shards: shard.total, targets_expected: expected, targets_owned: owned }
 }
 
 function probeJson(state: JobState, now: number) {

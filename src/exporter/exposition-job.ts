@@ -2,7 +2,7 @@ import { judge, lapse, type Health } from '../core/health.ts'
 import type { Job, ProbeType } from '../core/probe.ts'
 import { LATENCY_BUCKETS, type JobState } from '../core/store.ts'
 import { escapeLabel, escapeSentLabel, formatBound } from './exposition-format.ts'
-import { COMMON_LABELS, CORE, familiesOfType, phaseFamilyName, type Family } from './families.ts'
+import { COMMON_LABELS, CORE, familiesOfType, hasInfo, phaseFamilyName, type Family } from './families.ts'
 
 /** How long after a run should have ended its predecessor is still believed: two scrapes. */
 const STALE_AFTER_MS = 60_000
@@ -76,9 +76,10 @@ export function renderJob(state: JobState, type: TypeFamilies | undefined, now: 
     if (warning !== undefined) add(CORE.threshold, warning, `,name="${escapeLabel(name)}",level="warning"`)
     if (critical !== undefined) add(CORE.threshold, critical, `,name="${escapeLabel(name)}",level="critical"`)
   }
-  if (job.host !== undefined) {
+  if (hasInfo(job)) {
     // A configured `host` is on every series of the job, so it is the join key here too.
-    add(CORE.info, 1, `,host="${escapeLabel(job.labels['host'] ?? job.host)}"`)
+    const keys = CORE.info.labels.map((label) => [label, job.labels[label] ?? (label === 'host' ? job.host : label === 'node' ? job.node : job.zone)])
+    add(CORE.info, 1, keys.map(([label, value]) => (value === undefined ? '' : `,${label}="${escapeLabel(value)}"`)).join(''))
   }
 
   const lapsesAt = health.healthy === undefined ? Infinity : health.heldUntil

@@ -33,7 +33,7 @@ export const CORE = {
   nextRun: family('gauge', 'probe_next_run_timestamp_seconds', 'When the next run is due, in Unix time.'),
   interval: family('gauge', 'probe_interval_seconds', 'Time between two runs; of a cron schedule the gap between its next two.'),
   threshold: family('gauge', 'probe_threshold', 'Limits set on the levels of a probe, in the unit of the level.', ['name', 'level']),
-  info: family('gauge', 'probe_info', 'The host that the target is on, constant 1.', ['host']),
+  info: family('gauge', 'probe_info', 'The host that the target is on, and the node and zone where it runs, as far as they are known; constant 1.', ['host', 'node', 'zone']),
 } as const satisfies Readonly<Record<string, Family>>
 
 /** The family of a type's phases; a type may declare a gauge of that name to set single phases itself. */
@@ -74,16 +74,21 @@ export function familiesOf(types: readonly ProbeType[]): readonly Family[] {
   return [...core, ...families.values()]
 }
 
+/** Whether there is anything to say in `probe_info`. */
+export function hasInfo({ host, node, zone }: Pick<Job, 'host' | 'node' | 'zone'>): boolean {
+  return host !== undefined || node !== undefined || zone !== undefined
+}
+
 /**
  * The series that a target makes at most while it does not fail. An unhealthy one adds `probe_failure_info`,
  * `probe_explained_by` and one `probe_failures_total` per pair that it has ever failed with.
  */
-export function seriesOf(job: Pick<Job, 'host' | 'limits' | 'histogram'>, type: ProbeType): number {
+export function seriesOf(job: Pick<Job, 'host' | 'node' | 'zone' | 'limits' | 'histogram'>, type: ProbeType): number {
   const always = [CORE.success, CORE.healthy, CORE.unknown, CORE.duration, CORE.rootCause, CORE.lastRun, CORE.nextRun, CORE.interval].length
   const results = 3
   const thresholds = job.limits.reduce((sum, limit) => sum + Number(limit.warning !== undefined) + Number(limit.critical !== undefined), 0)
   // Every bucket, the one without a bound, the sum and the count.
   const latency = job.histogram ? LATENCY_BUCKETS.length + 3 : 0
   const gauges = Object.values(type.gauges).reduce((sum, spec) => sum + (typeof spec === 'string' ? 1 : spec.series ?? 1), 0)
-  return always + results + thresholds + latency + Number(job.host !== undefined) + Object.keys(type.phases).length + gauges
+  return always + results + thresholds + latency + Number(hasInfo(job)) + Object.keys(type.phases).length + gauges
 }

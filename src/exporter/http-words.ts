@@ -1,3 +1,4 @@
+import type { DiscoveryLeftOut } from '../core/discovery.ts'
 import type { Status } from '../core/result.ts'
 import type { Language } from '../words/language.ts'
 
@@ -13,6 +14,10 @@ export interface PageWords {
   readonly empty: string
   readonly nothingMatches: string
   readonly notReady: string
+  readonly standby: string
+  readonly holder: string
+  readonly noHolder: string
+  readonly standbyEmpty: string
   readonly pages: string
   readonly previous: string
   readonly next: string
@@ -24,11 +29,22 @@ export interface PageWords {
   readonly overdue: string
   readonly asOf: string
   readonly otherLanguage: string
+  /** Of what is found in clusters. */
+  readonly discovery: Readonly<Record<'title' | 'cluster' | 'source' | 'targets' | 'state' | 'upToDate' | 'pending' | 'refused' | 'object' | 'problem', string>>
+  /** `what` the API will not list, which a source does without. */
+  readonly leftOut: (source: string, trouble: DiscoveryLeftOut['trouble'], what: string) => string
   belowThreshold(count: number, threshold: number): string
   recovering(count: number, threshold: number): string
   lastKnown(healthy: boolean): string
+  /** `shard` counts from 1. */
+  shard(shard: number, shards: number, owned: number, expected: number): string
   page(page: number, pages: number): string
   ago(text: string): string
+  /** A list that cannot be brought up to date since so long. */
+  stale(text: string): string
+  /** A list that could not be read since so long, and never was. */
+  never(text: string): string
+  more(count: number): string
 }
 
 export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
@@ -43,6 +59,10 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     empty: 'No probe is configured.',
     nothingMatches: 'No probe is in this state.',
     notReady: 'Curlew is not ready: the config is not loaded or the scheduler does not run yet.',
+    standby: 'Standby: this replica probes nothing.',
+    holder: 'Active is',
+    noHolder: 'It is not known which replica is active.',
+    standbyEmpty: 'The results are at the active replica.',
     pages: 'Pages',
     previous: 'Previous',
     next: 'Next',
@@ -54,11 +74,17 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     overdue: 'overdue',
     asOf: 'As of',
     otherLanguage: '中文',
+    discovery: { title: 'Discovery', cluster: 'Cluster', source: 'Source', targets: 'Targets', state: 'State', upToDate: 'up to date', pending: 'not listed yet', refused: 'Not probed as asked', object: 'Object', problem: 'Why' },
+    leftOut: (source, trouble, what) => `${source}: left out, ${trouble === 'forbidden' ? 'may not list' : 'the API does not have'} ${what}`,
     belowThreshold: (count, threshold) => `counts as healthy until ${threshold} failures in a row (${count} so far)`,
     recovering: (count, threshold) => `counts as unhealthy until ${threshold} good runs in a row (${count} so far)`,
     lastKnown: (healthy) => (healthy ? 'was healthy when last known' : 'was unhealthy when last known'),
+    shard: (shard, shards, owned, expected) => `Shard ${shard} of ${shards}: ${owned} of ${expected} targets`,
     page: (page, pages) => `Page ${page} of ${pages}`,
     ago: (text) => `${text} ago`,
+    stale: (text) => `the API has not answered as it should for ${text}; the last good list stays`,
+    never: (text) => `the API has not answered as it should for ${text}; nothing is known yet`,
+    more: (count) => `and ${count} more`,
   },
   zh: {
     htmlLang: 'zh-CN',
@@ -71,6 +97,10 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     empty: '尚未配置任何探测。',
     nothingMatches: '没有处于该状态的探测。',
     notReady: 'Curlew 尚未就绪：配置未加载或调度器未运行。',
+    standby: '待命：本副本不执行探测。',
+    holder: '当前活动副本：',
+    noHolder: '尚不清楚哪个副本处于活动状态。',
+    standbyEmpty: '结果在活动副本上。',
     pages: '分页',
     previous: '上一页',
     next: '下一页',
@@ -82,10 +112,16 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     overdue: '已逾期',
     asOf: '截至',
     otherLanguage: 'English',
+    discovery: { title: '自动发现', cluster: '集群', source: '来源', targets: '目标数', state: '状态', upToDate: '最新', pending: '尚未列出', refused: '未按要求探测', object: '对象', problem: '原因' },
+    leftOut: (source, trouble, what) => `${source}：已略过，${trouble === 'forbidden' ? '无权列出' : 'API 中没有'} ${what}`,
     belowThreshold: (count, threshold) => `连续失败 ${threshold} 次之前仍视为健康（目前 ${count} 次）`,
     recovering: (count, threshold) => `连续成功 ${threshold} 次之前仍视为不健康（目前 ${count} 次）`,
     lastKnown: (healthy) => (healthy ? '最近一次已知状态为健康' : '最近一次已知状态为不健康'),
+    shard: (shard, shards, owned, expected) => `第 ${shard} 个分片，共 ${shards} 个：${expected} 个目标中的 ${owned} 个`,
     page: (page, pages) => `第 ${page} 页，共 ${pages} 页`,
     ago: (text) => `${text}前`,
+    stale: (text) => `API 已有 ${text} 未正常应答；沿用最近一次的完整列表`,
+    never: (text) => `API 已有 ${text} 未正常应答；尚无任何列表`,
+    more: (count) => `另有 ${count} 项`,
   },
 }

@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto'
+import type { DiscoveryStatus } from '../core/discovery.ts'
 import { formatDuration } from '../core/fields.ts'
 import { lapse } from '../core/health.ts'
 import { redact } from '../core/secrets.ts'
+import type { Share } from '../core/shard.ts'
 import type { JobState, Store } from '../core/store.ts'
 import { meaningOf, type Language } from '../words/language.ts'
 import type { Query } from './api.ts'
 import { PAGE_WORDS, type PageWords } from './http-words.ts'
+import { discoverySection } from './page-discovery.ts'
 
 const ROWS = 100
 const REFRESH_S = 15
@@ -20,6 +23,7 @@ const STYLE = `
 @media (prefers-color-scheme: dark) { :root { --edge: #43484f; --failed: #ff9c92; --unknown: #f5bf5d; --ok: #7fd698; --none: #a9b0b8 } }
 body { font: 16px/1.45 system-ui, sans-serif; margin: 1rem }
 h1 { font-size: 1.3rem; margin: 0 0 .5rem }
+h2, h3 { font-size: 1.1rem; margin: 1rem 0 .5rem }
 nav ul { display: flex; flex-wrap: wrap; gap: 1rem; list-style: none; padding: 0; margin: .5rem 0 }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; width: 100% }
@@ -46,12 +50,15 @@ export interface PageInput {
   readonly query: Query
   readonly language: Language
   readonly ready: boolean
+  readonly share: Share
   /** Wall clock, ms. */
   readonly now: number
+  /** Of what is found in clusters, where something is. */
+  readonly discovery?: DiscoveryStatus | undefined
 }
 
 /** The status page: 100 probes, failing ones first, in one table. */
-export function renderPage({ store, query, language, ready, now }: PageInput): string {
+export function renderPage({ store, query, language, ready, share, now, discovery }: PageInput): string {
   const words = PAGE_WORDS[language]
   const status = ORDER.find((known) => known === query['status'])
   const refresh = query['refresh'] !== 'off'
@@ -86,10 +93,12 @@ ${refresh ? `<meta http-equiv="refresh" content="${REFRESH_S}">` : ''}
 <header>
 <h1>${words.title}</h1>
 ${ready ? '' : `<p role="status" class="unknown"><strong>${words.notReady}</strong></p>`}
+${share.active ? '' : `<p role="status"><strong>${words.standby}</strong> ${share.holder === undefined ? words.noHolder : `${words.holder} <strong>${escapeHtml(share.holder)}</strong>`}</p>`}
+${share.shard.total === 1 ? '' : `<p>${words.shard(share.shard.index + 1, share.shard.total, share.owned, share.expected)}</p>`}
 <nav aria-label="${words.filter}"><ul>${filters.join('')}</ul></nav>
 </header>
 <main>
-${rows.length === 0 ? `<p>${store.size() === 0 ? words.empty : words.nothingMatches}</p>` : `<div class="wide" role="region" aria-labelledby="caption" tabindex="0">
+${rows.length === 0 ? `<p>${!share.active ? words.standbyEmpty : store.size() === 0 ? words.empty : words.nothingMatches}</p>` : `<div class="wide" role="region" aria-labelledby="caption" tabindex="0">
 <table>
 <caption id="caption">${words.caption}</caption>
 <thead><tr>${heads.map((head) => `<th scope="col">${head}</th>`).join('')}</tr></thead>
@@ -103,6 +112,7 @@ ${page > 1 ? `<li><a rel="prev" href="${link({ page: String(page - 1) })}">${wor
 <li>${words.page(page, pages)}</li>
 ${page < pages ? `<li><a rel="next" href="${link({ page: String(page + 1) })}">${words.next}</a></li>` : ''}
 </ul></nav>`}
+${discovery ? discoverySection(discovery, words, now, escapeHtml) : ''}
 </main>
 <footer>
 <p>${words.asOf} ${timeTag(now)}. ${refresh ? `${words.refreshes} <a href="${link({ refresh: 'off', page: String(page) })}">${words.refreshOff}</a>` : `<a href="${link({ refresh: undefined, page: String(page) })}">${words.refreshOn}</a>`}

@@ -2,8 +2,10 @@ import express, { type Express, type NextFunction, type Request, type RequestHan
 import { createServer, type Server } from 'node:http'
 import { Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
+import type { DiscoveryStatus } from '../core/discovery.ts'
 import type { ProbeType } from '../core/probe.ts'
 import { redact } from '../core/secrets.ts'
+import type { Share } from '../core/shard.ts'
 import type { Store } from '../core/store.ts'
 import { diagnosisOf, listProbes, probeById, probeByName, type Answer } from './api.ts'
 import { createGate } from './http-gate.ts'
@@ -18,6 +20,7 @@ export interface ServerDeps {
   readonly store: Store
   readonly types: readonly ProbeType[]
   readonly render: Render
+  readonly share: () => Share
   /** Config loaded and scheduler running; never results. */
   readonly ready: () => boolean
   /** The config's web.public_status. */
@@ -27,6 +30,8 @@ export interface ServerDeps {
   readonly reload: () => Promise<{ readonly ok: true } | { readonly ok: false, readonly errors: readonly string[] }>
   /** Undefined while the config has no section `notify`. */
   readonly webhook: () => Webhook | undefined
+  /** Undefined while the config has nothing found in clusters. */
+  readonly discovery?: () => DiscoveryStatus | undefined
   readonly webConfigFile: string | undefined
   readonly log: Log
 }
@@ -190,7 +195,7 @@ function createApp(deps: ServerDeps, gate: ReturnType<typeof createGate>, closin
     // The web-config file may have set another one.
     if (response.get('Content-Security-Policy') === USUAL_CSP) response.set('Content-Security-Policy', PAGE_CSP)
     response.vary('Accept-Language')
-    response.type('html').send(renderPage({ store: deps.store, query: request.query, language: chosen, ready: deps.ready(), now: Date.now() }))
+    response.type('html').send(renderPage({ store: deps.store, query: request.query, language: chosen, ready: deps.ready(), share: deps.share(), now: Date.now(), discovery: deps.discovery?.() }))
   }).all(only('GET'))
 
   app.route('/config').get(gate.allow('read'), (_request, response) => { response.type('text').send(redact(deps.configText())) }).all(only('GET'))
@@ -199,7 +204,7 @@ function createApp(deps: ServerDeps, gate: ReturnType<typeof createGate>, closin
     const { status, body } = answer(request)
     response.status(status).json(body)
   }
-  app.route('/api/v1/probes').get(gate.allow('read'), api((request) => listProbes(deps.store, deps.types, request.query))).all(only('GET'))
+  app.route('/api/v1/probes').get(gate.allow('read'), api((request) => listProbes(deps.store, deps.types, deps.share(), request.query))).all(only('GET'))
   // What another Curlew that forwards alerts asks.
   app.route('/api/v1/diagnosis').get(gate.allow('read'), api((request) => diagnosisOf(deps.store, request.query))).all(only('GET'))
   app.route('/api/v1/probes/lookup').get(gate.allow('read'), api((request) => probeByName(deps.store, request.query))).all(only('GET'))

@@ -1,10 +1,18 @@
 import { expect, it } from 'vitest'
-import { HIDDEN, redact, taint } from '../../src/core/secrets.ts'
+import { apart, HIDDEN, redact, Secret, taint } from '../../src/core/secrets.ts'
 
 it('replaces a secret as it is and as URLs, JSON and base64 carry it, the longest first', () => {
   taint('p@ss w/rd"x')
   taint('p@ss w/rd"x-and-more')
   for (const form of ['p@ss w/rd"x', 'p%40ss%20w%2Frd%22x', 'p@ss w/rd\\"x', 'cEBzcyB3L3JkIng=', 'p@ss w/rd"x-and-more']) expect(redact(`<${form}>`)).toBe(`<${HIDDEN}>`)
+})
+
+it('keeps the secrets of others apart', () => {
+  const { made, hide } = apart(() => new Secret('timeout'))
+  expect([made.reveal(), String(made), hide('a timeout, dGltZW91dA=='), redact('a timeout')]).toEqual(['timeout', HIDDEN, `a ${HIDDEN}, ${HIDDEN}`, 'a timeout'])
+  expect(() => apart(() => { throw new Error('broken') })).toThrow('broken')
+  taint('one-of-the-config')
+  expect([hide('one-of-the-config'), redact('one-of-the-config')]).toEqual(['one-of-the-config', HIDDEN])
 })
 
 it('takes thousands of secrets at once, and one that is no proper text', () => {

@@ -3,7 +3,7 @@ import { taint } from '../../src/core/secrets.ts'
 import { createStore, type Store } from '../../src/core/store.ts'
 import { escapeHtml, renderPage } from '../../src/exporter/page.ts'
 import { REFUSED, resultOf, testJob } from '../support/jobs.ts'
-import { closeAll, startSite, type TestSite } from './http-support.ts'
+import { ALONE_SHARE, closeAll, startSite, type TestSite } from './http-support.ts'
 
 afterEach(closeAll)
 
@@ -219,7 +219,7 @@ describe('GET /', () => {
     store.record(resultOf(job, 'failed', T0, { failure: { ...REFUSED, message: evil } }))
     const state = store.get(job.id)
     if (state) state.cause = { kind: 'explained', root: evil, rootId: evil, through: [] }
-    const html = renderPage({ store, query: { lang: evil, status: evil, page: evil, refresh: evil }, language: 'en', ready: true, now: T0 })
+    const html = renderPage({ store, query: { lang: evil, status: evil, page: evil, refresh: evil }, language: 'en', ready: true, share: ALONE_SHARE, now: T0 })
     expect(html).not.toContain('<script')
     expect(html).not.toContain(evil)
     expect(html.split(escapeHtml(evil)).length - 1).toBe(6)
@@ -232,7 +232,7 @@ describe('GET /', () => {
       store.put(job)
       store.record(resultOf(job, index < 250 ? 'failed' : 'ok', T0))
     }
-    const page = (query: Record<string, string>) => renderPage({ store, query, language: 'en', ready: true, now: T0 })
+    const page = (query: Record<string, string>) => renderPage({ store, query, language: 'en', ready: true, share: ALONE_SHARE, now: T0 })
     const rowsOf = (html: string) => [...html.matchAll(/<th scope="row"><a [^>]*>(p\d+)</g)].map(([, name]) => name)
     expect(rowsOf(page({}))).toHaveLength(100)
     expect(page({})).toContain('Page 1 of 100')
@@ -252,13 +252,31 @@ describe('GET /', () => {
     expect((await site.get('/?status=none')).body).toContain('cron')
   })
 
+  it('says of a standby who is active, and of a shard what is its own', async () => {
+    const standby = await startSite({ share: () => ({ active: false, lease: 'curlew-1', holder: 'curlew-0 <a>', shard: { index: 1, total: 3 }, expected: 90, owned: 0 }) })
+    const { body } = await standby.get('/')
+    expect(body).toContain('<strong>Standby: this replica probes nothing.</strong> Active is <strong>curlew-0 &lt;a&gt;</strong>')
+    expect(body).toContain('Shard 2 of 3: 0 of 90 targets')
+    expect(body).not.toContain('No probe is configured.')
+    const chinese = (await standby.get('/?lang=zh')).body
+    expect(chinese).toContain('待命：本副本不执行探测。')
+    expect(chinese).toContain('第 2 个分片，共 3 个：90 个目标中的 0 个')
+    expect(JSON.parse((await standby.get('/api/v1/probes')).body)).toMatchObject({
+      replica: { active: false, lease: 'curlew-1', holder: 'curlew-0 <a>', shard: 1, shards: 3, targets_expected: 90, targets_owned: 0 },
+    })
+    expect((await standby.get('/-/ready')).status).toBe(200)
+    const unknown = await startSite({ share: () => ({ ...ALONE_SHARE, active: false, lease: 'curlew' }) })
+    expect((await unknown.get('/')).body).toContain('It is not known which replica is active.')
+    expect((await site.get('/')).body).not.toMatch(/Standby|Shard/)
+  })
+
   it('never calls an unknown target healthy or down', () => {
     const store = createStore()
     const job = testJob({ name: 'dark' })
     store.put(job)
     store.record(resultOf(job, 'ok', T0))
     store.record(resultOf(job, 'unknown', T0 + 1_000))
-    const shown = (now: number) => renderPage({ store, query: {}, language: 'en', ready: true, now })
+    const shown = (now: number) => renderPage({ store, query: {}, language: 'en', ready: true, share: ALONE_SHARE, now })
     expect(shown(T0 + 2_000)).toContain('was healthy when last known')
     expect(shown(T0 + 3_600_000)).not.toContain('when last known')
   })

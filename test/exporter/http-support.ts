@@ -4,6 +4,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { join } from 'node:path'
 import type { ProbeType } from '../../src/core/probe.ts'
+import { ALONE, type Share } from '../../src/core/shard.ts'
 import { createStore, type Store } from '../../src/core/store.ts'
 import { startServer, type RunningServer, type ServerDeps } from '../../src/exporter/server.ts'
 import { temporaryDirectory } from '../support/process.ts'
@@ -55,6 +56,8 @@ export function webFile(text: string): string {
   return file
 }
 
+export const ALONE_SHARE: Share = { active: true, lease: undefined, holder: undefined, shard: ALONE, expected: 0, owned: 0 }
+
 // safe: the server reads nothing but the name of a type
 const type = { type: 'test' } as ProbeType
 
@@ -64,7 +67,7 @@ export async function startSite(over: Partial<ServerDeps> = {}, host = '127.0.0.
   const logged: Logged[] = []
   const server = await startServer({
     store, types: [type], render: textOf('probe_success 1\n'), ready: () => true, publicStatus: () => false,
-    configText: () => 'probes: []\n', reload: async () => ({ ok: true }), webConfigFile: undefined, webhook: () => undefined,
+    configText: () => 'probes: []\n', reload: async () => ({ ok: true }), webConfigFile: undefined, webhook: () => undefined, share: () => ALONE_SHARE,
     log: (level, message, fields = {}) => logged.push({ level, message, fields }), ...over,
   }, { host, port: 0 })
   open.add(server)

@@ -90,7 +90,7 @@ describe.each(PROMETHEUSES)('a real Prometheus, the $name one', (release) => {
     const { port } = server.address() as AddressInfo // safe: it listens on TCP
     const jobs = formats.map((format) => ({ job_name: format, metrics_path: `/${format}`, static_configs: [{ targets: [`127.0.0.1:${port}`] }] }))
     const config = join(directory.path, 'prometheus.json')
-    writeFileSync(config, JSON.stringify({ global: { scrape_interval: '500ms', scrape_timeout: '500ms' }, scrape_configs: jobs }))
+    writeFileSync(config, JSON.stringify({ global: { scrape_interval: '1s', scrape_timeout: '1s' }, scrape_configs: jobs }))
     const own = await freePort()
     base = `http://127.0.0.1:${own}`
     prometheus = await startProcess(release.prometheus, [

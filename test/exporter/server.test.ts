@@ -7,7 +7,7 @@ import { acceptsGzip, language, METRICS_TYPES, metricsFormat } from '../../src/e
 import { startServer } from '../../src/exporter/server.ts'
 import { taint } from '../../src/core/secrets.ts'
 import { eventually } from '../support/process.ts'
-import { BEHIND_PROXY, closeAll, startSite, textOf, type TestSite } from './http-support.ts'
+import { ALONE_SHARE, BEHIND_PROXY, closeAll, startSite, textOf, type TestSite } from './http-support.ts'
 
 afterEach(closeAll)
 
@@ -301,7 +301,7 @@ describe('starting and stopping', () => {
   it('says who has the port', async () => {
     const site = await startSite()
     const second = startServer({
-      store: site.store, types: [], render: textOf(''), ready: () => true, publicStatus: () => false, configText: () => '',
+      store: site.store, types: [], render: textOf(''), ready: () => true, share: () => ALONE_SHARE, publicStatus: () => false, configText: () => '',
       reload: async () => ({ ok: true }), webConfigFile: undefined, webhook: () => undefined, log: () => {},
     }, { host: '127.0.0.1', port: site.port })
     // The name has the command line show the sentence without a stack trace.
