@@ -1,15 +1,15 @@
-import type { X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 import { Endpoint, Host, hostPort, secret } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import { wayTo } from '../core/way.ts'
 import type { SharedCode } from '../core/codes.ts'
-import { CERT_CODES, FileProblem, verdictOf, type Problem } from './lib/cert-codes.ts'
+import { CERT_CODES, FileProblem, verdictOf } from './lib/cert-codes.ts'
 import { collect, type Collected } from './lib/cert-collect.ts'
-import { datesProblem, factsOf, iso, type CertificateFacts } from './lib/cert-facts.ts'
+import { datesProblem, factsOf, type CertificateFacts } from './lib/cert-facts.ts'
 import { openFiles } from './lib/cert-files.ts'
 import { certGauges, exportCertificates, exportFiles, MOST_SERVED, type CertGauge } from './lib/cert-gauges.ts'
 import { pkcs12Reader } from './lib/cert-pkcs12.ts'
+import { compareServed } from './lib/cert-served.ts'
 import { certTarget } from './lib/cert-target.ts'
 import { PathTarget, pathOfUrl } from './lib/path-target.ts'
 import { dial, dialFields } from './lib/dial.ts'
@@ -28,7 +28,7 @@ const options = z.strictObject({
   password: secret().describe('password of the keystores (PKCS#12, JKS, JCEKS) that the target is or holds').optional(),
   preset: z.enum(['kubeadm']).describe('of a directory such as /etc/kubernetes: the files that kubeadm and the kubelet keep, instead of what lies in it').optional(),
   root: z.string().regex(/^\//, 'expected an absolute path').transform((path) => path.replace(/\/+$/, '')).default('').describe('where the file system is mounted that the target and its symbolic links mean, such as /host').meta({ examples: ['/host'] }),
-  served: z.array(hostPort()).min(1).max(MOST_SERVED).describe('host:port of servers that must show one of the certificates on disk: one that was not restarted after a renewal shows the old one').optional(),
+  served: z.array(hostPort()).min(1).max(MOST_SERVED).describe('host:port of servers that must show one of the certificates on disk: one that was not restarted after a renewal shows the old one. With preset kubeadm the ports 6443, 2379, 10250, 10257 and 10259 are compared with the very file that the server there is told to show, and left out where this node has no such server, it does not answer there, or it makes its certificate in memory').optional(),
 }).superRefine((options, context) => {
   checkTls(options, context)
   const file = options.target instanceof PathTarget
@@ -102,16 +102,10 @@ async function checkEndpoint(options: Options, endpoint: Endpoint, probe: Contex
 }
 
 async function checkFiles(options: Options, path: string, probe: Context): Promise<void> {
-  const { found, files, problems, ended } = await probe.phase('read', () => readFiles(options, path, probe))
+  const { found, files, served, problems, ended } = await probe.phase('read', () => readFiles(options, path, probe))
   exportCertificates(probe, found)
   exportFiles(probe, files)
-  const stale: Problem[] = []
-  let unreachable: Unreachable | undefined
-  for (const address of found.length > 0 ? options.served ?? [] : []) {
-    const outcome = await compare(address, found, probe)
-    if (outcome && 'error' in outcome) unreachable ??= outcome
-    else if (outcome) stale.push(outcome)
-  }
+  const { stale, unreachable } = await compareServed(options.served ?? [], found, served, probe)
   const verdict = verdictOf([...problems, ...stale])
   if (verdict) throw verdict
   if (ended) throw ended
@@ -132,35 +126,5 @@ async function readFiles(options: Options, path: string, probe: Context): Promis
     throw error instanceof FileProblem ? new ProbeFailure(error.code, error.message) : error
   } finally {
     pkcs12.close()
-  }
-}
-
-interface Unreachable {
-  readonly phase: 'connect' | 'tls'
-  readonly error: unknown
-}
-
-/** Looks whether a server shows one of the certificates; what is wrong with that certificate itself is not its matter. */
-async function compare(address: Endpoint, found: Collected['found'], probe: Context): Promise<Problem | Unreachable | undefined> {
-  // Its gauges would be taken for those of the files.
-  const quiet: Context = { ...probe, gauge: () => {} }
-  let phase: Unreachable['phase'] = 'connect'
-  try {
-    const plain = await dial(quiet, address, { ip_protocol: 'any', addresses: 'any' })
-    phase = 'tls'
-    const sent: X509Certificate[] = []
-    const shake = async () => closePolitely((await shakeHands(quiet, plain, address.host, { insecure_skip_verify: true, min_version: 'TLS1.2' }, [], (all) => sent.push(...all))).socket)
-    // A server that wants a certificate of its client has shown its own before.
-    await shake().catch((error: unknown) => { if (sent.length === 0) throw error })
-    const [leaf] = sent
-    const shown = leaf && factsOf(leaf, '', '0')
-    if (!shown) return undefined
-    const same = found.some(({ fingerprint }) => fingerprint === shown.fingerprint)
-    probe.gauge('probe_ssl_served_matches', Number(same), { served: String(address) })
-    if (same) return undefined
-    const kept = found.find(({ subject }) => subject === shown.subject)
-    return { code: 'cert_not_served', message: `${address} shows ${shown.subject} with the serial number ${shown.serial}, valid until ${iso(shown.notAfter)}; ${kept ? `in ${kept.file} it has ${kept.serial} and is valid until ${iso(kept.notAfter)}` : 'none of the files holds a certificate of that name'}` }
-  } catch (error) {
-    return { phase, error }
   }
 }

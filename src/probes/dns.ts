@@ -7,6 +7,7 @@ import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import { wayTo } from '../core/way.ts'
 import { addressesOf, dial, dialFields, dialGauges } from './lib/dial.ts'
 import { askStream, askUdp, connectTcp, encodeQuery, type Waiting } from './lib/dns-client.ts'
+import { DNS_ANSWER_CODES } from './lib/dns-codes.ts'
 import { isQueryName, RCODES, RECORD_TYPES, type Answer, type Message, type Rcode } from './lib/dns-message.ts'
 import { fnv1a } from './lib/hash.ts'
 import { systemResolver } from './lib/resolv-conf.ts'
@@ -62,9 +63,7 @@ const codes = {
   dns_notauth: { layer: 'request', reason: 'denied', en: 'The name server is not authoritative for the zone, or the question is not authorised (NOTAUTH).', zh: '该服务器不是此区域的权威服务器，或请求未获授权（NOTAUTH）。' },
   dns_other: { layer: 'request', reason: 'other', en: 'The name server answered with an unusual return code.', zh: 'DNS 服务器返回了不常见的返回码。', unmapped: true },
   dns_unexpected_rcode: { layer: 'assert', reason: 'mismatch', en: 'The name server answered without an error where one was expected.', zh: '预期返回错误，但 DNS 服务器正常应答。' },
-  dns_wrong_id: { layer: 'request', reason: 'protocol', en: 'Only answers with a wrong id came: a broken name server or middlebox, or an attempt to forge answers.', zh: '只收到 ID 不符的应答：DNS 服务器或中间设备有故障，或有人伪造应答。' },
-  dns_wrong_question: { layer: 'request', reason: 'protocol', en: 'Only answers to another question came: a broken name server or middlebox, or an attempt to forge answers.', zh: '只收到针对其他问题的应答：DNS 服务器或中间设备有故障，或有人伪造应答。' },
-  dns_garbage: { layer: 'request', reason: 'protocol', en: 'What came back is no DNS answer: look at what listens on the port.', zh: '返回的内容不是 DNS 应答：请检查该端口上监听的是什么服务。' },
+  ...DNS_ANSWER_CODES,
   dns_truncated_tcp_failed: { reason: 'unavailable', en: 'The answer does not fit into UDP, and over TCP it is not to be had: open port 53/tcp too.', zh: '应答超出 UDP 大小，而 TCP 方式无法获取：请同时开放 53/tcp 端口。' },
   dns_too_few_answers: { layer: 'assert', reason: 'mismatch', en: 'The answer has fewer records than expected.', zh: '应答中的记录数少于预期。' },
   dns_wrong_value: { layer: 'assert', reason: 'mismatch', en: 'The answer does not say what was expected.', zh: '应答内容与预期不符。' },

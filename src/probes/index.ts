@@ -1,8 +1,15 @@
 import type { ProbeType } from '../core/probe.ts'
 import { cert } from './cert.ts'
 import { dns } from './dns.ts'
+import { host } from './host.ts'
 import { http } from './http.ts'
+import { kubeNode } from './kube-node.ts'
+import { kubeApiProbe } from './kube-api.ts'
+import { kubeDns } from './kube-dns.ts'
+import { kubeCert } from './kube-cert.ts'
+import { kubePath } from './kube-path.ts'
 import { memcached } from './memcached.ts'
+import { mesh } from './mesh.ts'
 import { mount } from './mount.ts'
 import { mysql } from './mysql.ts'
 import { ping } from './ping.ts'
@@ -26,4 +33,11 @@ export const probeTypes: readonly ProbeType[] = [
   mount,
   mysql,
   traceroute,
+  host,
+  kubeNode,
+  kubeApiProbe,
+  mesh,
+  kubeDns,
+  kubeCert,
+  kubePath,
 ]

@@ -15,6 +15,7 @@ import { beat, heartbeatAge, quoted } from './lib/mysql-heartbeat.ts'
 import { budgetOf, exportStatus, heldBy, keep, leave, letGo } from './lib/mysql-kept.ts'
 import { readFacts, readReplication, type Facts } from './lib/mysql-status.ts'
 import { checkTls, shakeHands, tlsFields, tlsGauges } from './lib/tls.ts'
+import { queryOptions } from './lib/url-query.ts'
 
 const options = z.strictObject({
   target: hostPort(3306),
@@ -74,7 +75,7 @@ export const mysql = defineProbe({
   fromUrl(url) {
     const database = /^\/?([^/]*)$/.exec(url.pathname)?.[1]
     if (database === undefined) throw new Error('expected the path of the URL to be a database, as in mysql://user@host/database')
-    const { heartbeat, ...query } = Object.fromEntries(Array.from(url.searchParams, ([key, value]) => [key, ['true', 'false'].includes(value) ? value === 'true' : value]))
+    const { heartbeat, ...query } = queryOptions(url)
     return {
       ...query,
       target: url.host,

@@ -44,8 +44,8 @@ describe('STARTTLS with a real server', () => {
     expect(gaugeOf(result, 'probe_ssl_certificates')).toBe(2)
     expect(gaugeOf(result, 'probe_ssl_cert_not_after', { file: '', entry: '0', cn: 'localhost' })).toBe(Date.UTC(2099, 11, 31, 23, 59, 59) / 1000)
     expect(gaugeOf(result, 'probe_ssl_cert_not_after', { file: '', entry: '1', cn: 'Curlew Test Intermediate' })).toBeGreaterThan(0)
-    // A goodbye that is not answered would take half a second.
-    expect(result.ms).toBeLessThan(450)
+    // A goodbye that is not answered would take half a second, each time.
+    await eventually(async () => (await probe(encrypted[starttls], starttls)).ms < 450, 8_000, 'a run without a wait')
   })
 
   it.each(protocols)('%s: a wrong name fails, and expiry is exported all the same', async (starttls) => {

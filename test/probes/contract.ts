@@ -55,8 +55,8 @@ export function declarationContract(type: ProbeType): void {
   })
 }
 
-/** What every probe over TCP must do, whatever it speaks. `entry(port)` is a config entry against 127.0.0.1:port. */
-export function tcpProbeContract(type: ProbeType, entry: (port: number) => Record<string, unknown>): void {
+/** What every probe over TCP must do, whatever it speaks. `entry(port)` is a config entry against 127.0.0.1:port; `refused`: its code for that, where it has one of its own. */
+export function tcpProbeContract(type: ProbeType, entry: (port: number) => Record<string, unknown>, refused = 'connect_refused'): void {
   describe(`${type.type}: contract`, () => {
     const servers: TestServer[] = []
     const against = async (talk?: Parameters<typeof tcpServer>[0]) => {
@@ -69,7 +69,7 @@ export function tcpProbeContract(type: ProbeType, entry: (port: number) => Recor
     afterAll(async () => { for (const server of servers) await server.close() })
 
     it('blames connect/refused when nobody listens', async () => {
-      expect(await probeOnce(type, entry(await freePort()))).toMatchObject({ status: 'failed', failure: { layer: 'connect', reason: 'refused', code: 'connect_refused' } })
+      expect(await probeOnce(type, entry(await freePort()))).toMatchObject({ status: 'failed', failure: { layer: 'connect', reason: 'refused', code: refused } })
     })
 
     it('times out on a silent server, and blames the phase that waited', async () => {

@@ -365,15 +365,15 @@ describe.each(['mysql', 'mariadb'] as const)('%s', (product) => {
     await eventually(() => way.open() === 0, 5_000, 'the end of late logins')
     expect(await counted()).toBe(0)
     // Without having seen it well nobody waits for it, and it counts.
-    expect(await probe(way, { timeout: '200ms' })).toMatchObject(failedWith('auth', 'timeout', 'auth_timeout'))
+    expect(await probe(way, { timeout: '400ms' })).toMatchObject(failedWith('auth', 'timeout', 'auth_timeout'))
     await eventually(async () => await counted() === 1)
     late = 0
     expect(await known()).toMatchObject({ status: 'ok' })
     expect(await counted()).toBe(0)
 
     source.process.child.kill('SIGSTOP')
-    const stopped = await Promise.all(Array.from({ length: 10 }, () => probe(way, { timeout: '200ms' })))
-    const direct = await probe(source, { timeout: '200ms' })
+    const stopped = await Promise.all(Array.from({ length: 10 }, () => probe(way, { timeout: '400ms' })))
+    const direct = await probe(source, { timeout: '400ms' })
     source.process.child.kill('SIGCONT')
     for (const result of [...stopped, direct]) expect(result).toMatchObject(failedWith('auth', 'timeout', 'auth_timeout'))
     await eventually(() => way.open() === 0)

@@ -96,8 +96,8 @@ describe.each([
     expect(gauge('probe_icmp_rtt_min_seconds')).toBeGreaterThan(0)
     expect(rtt).toBeGreaterThanOrEqual(gauge('probe_icmp_rtt_min_seconds') ?? NaN)
     expect(rtt).toBeLessThanOrEqual(gauge('probe_icmp_rtt_max_seconds') ?? NaN)
-    expect(gauge('probe_icmp_rtt_max_seconds')).toBeLessThan(0.1)
-    expect(gauge('probe_icmp_jitter_seconds')).toBeLessThan(0.1)
+    expect(gauge('probe_icmp_rtt_max_seconds')).toBeLessThan(1)
+    expect(gauge('probe_icmp_jitter_seconds')).toBeLessThan(1)
   })
 
   it('measures partial loss, and does not fail for it', () => {
@@ -157,7 +157,7 @@ describe.each([
     const result = resultOf('10.9.4.31')
     expect(result.status).toBe('ok')
     const sent = gaugesOf(result)('probe_icmp_packets_sent') ?? NaN
-    expect(sent).toBeGreaterThan(15)
+    expect(sent).toBeGreaterThan(5)
     expect(sent).toBeLessThan(30)
     expect(gaugesOf(result)('probe_icmp_packets_received')).toBe(sent)
   })
@@ -216,7 +216,7 @@ describe('ping where no ICMP socket is allowed', () => {
     const [well, silent, rejected, expired] = await check('nobody', ['10.9.4.2?count=3', '10.9.4.11?count=3', '10.9.4.14?count=3', '10.9.4.17?ttl=1&count=3'])
     expect(well).toMatchObject({ status: 'ok' })
     expect(gaugesOf(well)('probe_icmp_packets_received')).toBe(3)
-    expect(gaugesOf(well)('probe_icmp_rtt_max_seconds')).toBeLessThan(0.1)
+    expect(gaugesOf(well)('probe_icmp_rtt_max_seconds')).toBeLessThan(1)
     expect(silent).toMatchObject({ status: 'failed', failure: { layer: 'network', reason: 'timeout', code: 'network_timeout' } })
     expect(rejected).toMatchObject({ status: 'failed', failure: { code: 'ping_rejected', message: expect.stringContaining('10.9.2.2') } })
     expect(expired).toMatchObject({ status: 'failed', failure: { code: 'ping_ttl_exceeded', message: expect.stringContaining('10.9.1.2') } })

@@ -141,7 +141,7 @@ describe('a master', () => {
   it('that hangs fails the run by its name, the others are well', async () => {
     const [seed, hung, other] = masters
     hung.process.child.kill('SIGSTOP')
-    const result = await probe([seed], { timeout: '400ms' })
+    const result = await probe([seed], { timeout: '800ms' })
     hung.process.child.kill('SIGCONT')
     expect(result).toMatchObject(failedWith('request', 'timeout', 'request_timeout', `1 of 3 masters fails: ${address(hung)} (slots 0, 5461-10922): no answer within `))
     for (const [master, up] of [[seed, 1], [hung, 0], [other, 1]] as const) expect(gaugeOf(result, 'probe_redis_cluster_master_up', { master: address(master) })).toBe(up)

@@ -37,14 +37,14 @@ export class FileProblem extends Error {
 }
 
 /** What comes first in a verdict is what has to be mended first; what is not listed follows. */
-const URGENT: readonly Problem['code'][] = ['tls_expired', 'cert_not_served', 'tls_not_yet_valid']
+const URGENT: readonly string[] = ['tls_expired', 'kube_cert_key_mismatch', 'cert_not_served', 'tls_not_yet_valid']
 /** How many problems a sentence names. */
 const NAMED = 5
 const LONGEST = 300
 
 /** One failure for all that is wrong, the most urgent first; undefined when nothing is. */
-export function verdictOf(problems: readonly Problem[]): ProbeFailure | undefined {
-  const rank = ({ code }: Problem) => (code === 'cert_too_many' ? Infinity : URGENT.includes(code) ? URGENT.indexOf(code) : URGENT.length)
+export function verdictOf(problems: readonly { readonly code: string, readonly message: string }[]): ProbeFailure | undefined {
+  const rank = ({ code }: { readonly code: string }) => (code.endsWith('cert_too_many') ? Infinity : URGENT.includes(code) ? URGENT.indexOf(code) : URGENT.length)
   const sorted = problems.toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)))
   const [first] = sorted
   if (!first) return undefined

@@ -11,6 +11,8 @@ export interface Collected {
   /** Every file that was to be read, and whether its certificates could be. */
   readonly files: ReadonlyMap<string, boolean>
   readonly problems: readonly Problem[]
+  /** With a preset: the file that the server on a port shows, for those of `KUBEADM_PORTS` that this node has. */
+  readonly served: ReadonlyMap<number, string> | undefined
   /** What ended the reading early and is no fault of a file. */
   readonly ended: Error | undefined
 }
@@ -24,10 +26,12 @@ export async function collect(readers: Readers, path: string, preset: 'kubeadm' 
   const found: CertificateFacts[] = []
   const files = new Map<string, boolean>()
   const problems: Problem[] = []
+  let served: Collected['served']
   let ended: Error | undefined
   const add = (file: string, { code, message }: FileProblem) => problems.push({ code, message: message.includes(file) ? message : `${file}: ${message}` })
   try {
     const all = preset === 'kubeadm' ? await kubeadmPlaces(readers.files, path) : await placesOf(readers.files, path)
+    served = all.served
     for (const problem of all.problems) add(path, problem)
     for (const { path: file, strict } of all.places) {
       if (found.length >= MOST_CERTIFICATES) {
@@ -55,10 +59,10 @@ export async function collect(readers: Readers, path: string, preset: 'kubeadm' 
     if (error instanceof FileProblem) add(path, error)
     else ended = error instanceof Error ? error : new Error(String(error))
   }
-  return { found, files, ended, problems: [...found.flatMap((facts) => datesProblem(facts) ?? []), ...problems] }
+  return { found, files, served, ended, problems: [...found.flatMap((facts) => datesProblem(facts) ?? []), ...problems] }
 }
 
-async function placesOf(files: Files, path: string): Promise<{ readonly places: readonly Place[], readonly problems: readonly FileProblem[] }> {
+async function placesOf(files: Files, path: string): Promise<{ readonly places: readonly Place[], readonly problems: readonly FileProblem[], readonly served?: undefined }> {
   if (await files.kind(path) !== 'directory') return { places: [{ path, strict: true }], problems: [] }
   const { names, more } = await files.list(path)
   const wanted = names.filter((name) => NAMES.test(name))

@@ -43,6 +43,11 @@ export async function readCertificates(readers: Readers, path: string): Promise<
   return isKubeconfig(text) ? fromKubeconfig(readers, path, bytes.toString()) : { found: [], problems: [], other: bytes.length > 0 && !bytes.includes(0) }
 }
 
+/** Every certificate of a PEM text; keys and the like are passed over unread. `path` is what its place is called. */
+export function certificatesOfPem(path: string, text: string): Promise<Contents> {
+  return fromPem(path, text)
+}
+
 async function fromPem(path: string, text: string, name?: string): Promise<Contents> {
   const { certificates, others, cut } = readPem(text)
   const { found, problems } = await parsed(path, certificates.map((pem, index) => ({ entry: entryOf(name, index), source: pem })))

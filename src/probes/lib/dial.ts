@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os'
 import { z } from 'zod'
 import type { Endpoint } from '../../core/fields.ts'
 import { ProbeFailure, type GaugeSpec, type ProbeContext } from '../../core/probe.ts'
+import { askedFor, isOwnGround } from './inner.ts'
 import { resolveHost, type Address, type IpProtocol } from './resolve.ts'
 import { metItself } from './stream.ts'
 
@@ -80,8 +81,11 @@ async function lookUp(
   probe: ProbeContext<'resolve', 'probe_dns_lookup_time_seconds', never>, host: string, options: DialOptions, resolve: Resolve,
 ): Promise<readonly [Address, ...Address[]]> {
   const began = performance.now()
-  const found = await probe.phase('resolve', () => resolve(host, { ipProtocol: options.ip_protocol, signal: probe.signal, deadline: probe.deadline }))
+  const name = askedFor(host, probe.guard)
+  const found = await probe.phase('resolve', () => resolve(name, { ipProtocol: options.ip_protocol, signal: probe.signal, deadline: probe.deadline }))
   probe.gauge('probe_dns_lookup_time_seconds', (performance.now() - began) / 1000)
+  const foul = probe.guard && found.find(({ ip }) => isOwnGround(ip))
+  if (foul) throw new ProbeFailure('prober_no_entry', `${host} leads to ${foul.ip}`)
   const [first, ...others] = interleaved(found)
   if (!first) throw new ProbeFailure('resolve_not_found', `${host} has no address`)
   return [first, ...others]

@@ -67,6 +67,18 @@ export function askUdp(server: Server, query: Buffer, { signal, giveUpAt }: Wait
   })
 }
 
+/** Asks over UDP, and where the answer does not fit, once more over TCP. */
+export async function ask(server: Server, query: Buffer, waiting: Waiting): Promise<Message> {
+  const message = await askUdp(server, query, waiting)
+  if (!message.truncated) return message
+  const socket = await connectTcp(server, waiting)
+  try {
+    return await askStream(socket, query, waiting)
+  } finally {
+    socket.destroy()
+  }
+}
+
 /** A TCP connection to a name server. The caller destroys it. */
 export function connectTcp(server: Server, { signal, giveUpAt }: Waiting): Promise<Socket> {
   return new Promise((resolve, reject) => {

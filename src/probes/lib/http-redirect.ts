@@ -1,6 +1,6 @@
-import ipaddr from 'ipaddr.js'
 import { ProbeFailure } from '../../core/probe.ts'
 import type { HttpAnswer } from './http-exchange.ts'
+import { innerness } from './inner.ts'
 import type { Address } from './resolve.ts'
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -8,10 +8,6 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 const COOKIES = 50
 const LONGEST_COOKIE = 4_096
 
-/** Addresses of cloud metadata services outside the link-local ranges. */
-const METADATA: ReadonlySet<string> = new Set(['fd00:ec2::254', '100.100.100.200'])
-const INNER: Readonly<Record<string, number>> = { unicast: 0, private: 1, uniqueLocal: 1, carrierGradeNat: 1, loopback: 2 }
-const INNERMOST = 3
 /** Stands for the address of a target that only a proxy sees: it counts as one of the internet. */
 export const UNSEEN = 'a target whose address only the proxy sees'
 
@@ -48,12 +44,6 @@ export function refuseInner(from: string, to: readonly Address[]): void {
   const allowed = from === UNSEEN ? 0 : innerness(from)
   const bad = to.find(({ ip }) => innerness(ip) > allowed)
   if (bad) throw new ProbeFailure('http_redirect_refused', `a redirect leads to ${bad.ip}, which is further inside than ${from}; make that page a target if it is meant`)
-}
-
-function innerness(ip: string): number {
-  if (!ipaddr.isValid(ip)) return INNERMOST
-  const address = ipaddr.process(ip)
-  return METADATA.has(address.toString()) ? INNERMOST : INNER[address.range()] ?? INNERMOST
 }
 
 /** The cookies of one run: a page that sets one and redirects to itself is no loop for a client. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { parseEndpoint, type Endpoint } from '../../core/fields.ts'
 import type { Target } from '../../core/probe.ts'
+import { queryOptions } from './url-query.ts'
 
 const MOST_SERVERS = 16
 
@@ -43,7 +44,7 @@ export function servers(defaultPort: number, { named }: { readonly named: boolea
 /** The options that a URL of Redis sets beside its target: its query, its login, and TLS by its scheme. */
 export function optionsOfUrl(url: URL): Record<string, unknown> {
   return {
-    ...Object.fromEntries(Array.from(url.searchParams, ([key, value]) => [key, ['true', 'false'].includes(value) ? value === 'true' : value])),
+    ...queryOptions(url),
     ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
     ...(url.protocol.startsWith('rediss') ? { tls: true } : {}),

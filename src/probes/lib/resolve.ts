@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { explain } from '../../core/errors.ts'
 import { ProbeFailure } from '../../core/probe.ts'
-import { askStream, askUdp, connectTcp, encodeQuery, type Waiting } from './dns-client.ts'
+import { ask, encodeQuery, type Waiting } from './dns-client.ts'
 import { isQueryName, RCODES, type Message } from './dns-message.ts'
 import { systemResolver, type ResolverSystem, type Server } from './resolv-conf.ts'
 
@@ -159,17 +159,6 @@ async function askServer(
   } finally {
     clearTimeout(grace)
     enough.abort()
-  }
-}
-
-async function ask(server: Server, query: Buffer, waiting: Waiting): Promise<Message> {
-  const message = await askUdp(server, query, waiting)
-  if (!message.truncated) return message
-  const socket = await connectTcp(server, waiting)
-  try {
-    return await askStream(socket, query, waiting)
-  } finally {
-    socket.destroy()
   }
 }
 

@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext, DEFAULT_CIPHERS, type SecureContext, type SecureVersion } from 'node:tls'
 import { ProbeFailure } from '../../core/probe.ts'
@@ -18,7 +18,7 @@ export interface FileProblem {
   readonly message: string
 }
 
-type FileOptions = Pick<TlsOptions, 'ca_file' | 'cert_file' | 'key_file' | 'min_version'>
+type FileOptions = Pick<TlsOptions, 'ca_file' | 'cert_file' | 'key_file' | 'min_version' | 'pem'>
 
 /**
  * X25519 first: with OpenSSL's own list a client offers a post-quantum share too, which doubles the CPU of a handshake
@@ -37,7 +37,9 @@ const cache = new Map<string, Trust & { readonly stamp: string }>()
  * ProbeFailure('prober_denied') when a file cannot be used: that is our trouble, and no run may fail for it.
  */
 export function trustOf(options: FileOptions): Trust {
-  const key = JSON.stringify([options.ca_file, options.cert_file, options.key_file, options.min_version])
+  const { pem } = options
+  // Of text only the hash: a key must not lie about in a cache.
+  const key = JSON.stringify([options.ca_file, options.cert_file, options.key_file, options.min_version, pem && createHash('sha256').update(JSON.stringify([pem.ca, pem.cert, pem.key])).digest('hex')])
   const stamp = stampOf(options)
   const known = cache.get(key)
   if (known?.stamp === stamp) return known
@@ -89,7 +91,11 @@ function stampOf({ ca_file: ca, cert_file: cert, key_file: key }: FileOptions): 
 
 function readFiles(options: FileOptions): { files: Files, problems: readonly FileProblem[] } {
   const problems: FileProblem[] = []
+  const { pem } = options
+  const texts = pem && { ca_file: pem.ca, cert_file: pem.cert, key_file: pem.key }
+  const named = (key: FileProblem['key']) => (texts ? 'the text that was given' : options[key])
   const read = (key: FileProblem['key']): string | undefined => {
+    if (texts) return texts[key]
     const path = options[key]
     if (path === undefined) return undefined
     try {
@@ -103,11 +109,11 @@ function readFiles(options: FileOptions): { files: Files, problems: readonly Fil
   const certificates = (key: FileProblem['key'], text: string | undefined): X509Certificate[] => {
     if (text === undefined) return []
     const blocks = text.match(PEM_CERTIFICATE) ?? []
-    if (blocks.length === 0) problems.push({ key, message: `expected certificates in PEM form in ${options[key]}` })
+    if (blocks.length === 0) problems.push({ key, message: `expected certificates in PEM form in ${named(key)}` })
     try {
       return blocks.map((block) => new X509Certificate(block))
     } catch (error) {
-      problems.push({ key, message: `expected certificates in PEM form in ${options[key]}: ${reasonOf(error)}` })
+      problems.push({ key, message: `expected certificates in PEM form in ${named(key)}: ${reasonOf(error)}` })
       return []
     }
   }
@@ -120,8 +126,8 @@ function readFiles(options: FileOptions): { files: Files, problems: readonly Fil
   const key = read('key_file')
   const [leaf] = certificates('cert_file', cert)
   const privateKey = key === undefined ? undefined : privateKeyOf(key)
-  if (typeof privateKey === 'string') problems.push({ key: 'key_file', message: `expected a private key in PEM form without a passphrase in ${options.key_file}: ${privateKey}` })
-  else if (leaf && privateKey && !leaf.checkPrivateKey(privateKey)) problems.push({ key: 'key_file', message: `expected the private key of the certificate in ${options.cert_file}` })
+  if (typeof privateKey === 'string') problems.push({ key: 'key_file', message: `expected a private key in PEM form without a passphrase in ${named('key_file')}: ${privateKey}` })
+  else if (leaf && privateKey && !leaf.checkPrivateKey(privateKey)) problems.push({ key: 'key_file', message: `expected the private key of the certificate in ${named('cert_file')}` })
 
   return { files: { authorities, ca: ca?.match(PEM_CERTIFICATE) ?? [], cert, key }, problems }
 }

@@ -4,7 +4,7 @@ import type { GaugeSpec, ProbeContext } from '../../core/probe.ts'
 
 /** Gauges that `secure` sets, with blackbox_exporter's names and label formats. */
 export const tlsGauges = {
-  probe_ssl_earliest_cert_expiry: 'Earliest expiry of the certificates that the servers sent, or that the files of a cert probe hold, as a Unix time.',
+  probe_ssl_earliest_cert_expiry: 'Earliest expiry of the certificates that the servers sent, or that the files of a cert probe or the object of a kube-cert probe hold, as a Unix time.',
   probe_ssl_last_chain_expiry_timestamp_seconds: 'Earliest expiry of the verified chain, its local root included, as a Unix time; absent when the chain does not verify.',
   probe_ssl_last_chain_info: { help: "The server's own certificate.", labels: ['fingerprint_sha256', 'subject', 'issuer', 'subjectalternative', 'serialnumber'] },
   probe_tls_version_info: { help: 'The TLS version that was agreed on.', labels: ['version'] },

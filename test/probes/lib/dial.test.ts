@@ -4,11 +4,12 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { hostPort } from '../../../src/core/fields.ts'
-import { defineProbe } from '../../../src/core/probe.ts'
+import { defineProbe, type Job } from '../../../src/core/probe.ts'
+import { runJob } from '../../../src/core/run.ts'
 import { addressesOf, dial, dialFields, dialGauges, type Resolve } from '../../../src/probes/lib/dial.ts'
 import type { Address } from '../../../src/probes/lib/resolve.ts'
 import { eventually, freePort, startProcess, type Running } from '../../support/process.ts'
-import { gaugeOf, probeOnce } from '../contract.ts'
+import { gaugeOf, jobOf, probeOnce } from '../contract.ts'
 
 /** A probe that only dials; `dialled` says where it arrived. */
 let dialled: string | undefined
@@ -54,8 +55,8 @@ describe('dial: addresses', () => {
     const result = await run(['127.0.0.5', '127.0.0.2', '127.0.0.3'])
     expect(result).toMatchObject({ status: 'ok' })
     expect(dialled).toBe('127.0.0.2')
-    expect(result.ms).toBeLessThan(200)
     expect(counts(result)).toEqual([1, 1, 1])
+    await eventually(async () => (await run(['127.0.0.5', '127.0.0.2', '127.0.0.3'])).ms < 200, 8_000, 'a run without the stagger')
   })
 
   it('any: fails when every address fails, and names them', async () => {
@@ -196,6 +197,27 @@ describe('dial: whose fault it is', () => {
       process.stdout.write(result.status + ' ' + result.failure?.code)`
     const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -n 60; exec "$0" --input-type=module -e "$1"', process.execPath, script])
     expect(stdout).toBe('unknown prober_no_files')
+  })
+
+  it('goes nowhere on this machine, its link or its cloud for somebody else, and looks up a name of theirs as it stands', async () => {
+    const asked: string[] = []
+    const guarded = (ips: readonly string[], guard: Job['guard'], target = `a.test:${port}`) => {
+      const resolve: Resolve = (host) => {
+        asked.push(host)
+        return Promise.resolve(ips.map((ip): Address => ({ ip, family: ip.includes(':') ? 6 : 4 })))
+      }
+      return runJob({ ...jobOf(dialer(resolve), { target }), guard }, { signal: new AbortController().signal, instance: 'test', lateSince: () => 0, lateBoundMs: 500 })
+    }
+    accepted = []
+    for (const ip of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '0.0.0.0', '169.254.169.254', 'fe80::1', '100.100.100.200', '168.63.129.16', 'fd00:ec2::254', '224.0.0.1']) {
+      for (const guard of ['address', 'name'] as const) {
+        expect(await guarded(['192.0.2.1', ip], guard)).toMatchObject({ status: 'unknown', failure: { code: 'prober_no_entry', message: `a.test leads to ${ip}` } })
+      }
+    }
+    expect(await guarded(['127.0.0.1'], 'address', `127.0.0.1:${port}`)).toMatchObject({ status: 'unknown' })
+    expect(accepted).toEqual([])
+    expect(new Set(asked)).toEqual(new Set(['a.test', 'a.test.', '127.0.0.1']))
+    expect(await guarded(['127.0.0.1'], undefined)).toMatchObject({ status: 'ok' })
   })
 
   it('resolves nothing it was not asked for', async () => {

@@ -189,7 +189,7 @@ describe('name servers that are no help', () => {
     const deadline = performance.now() + 300
     const error = await resolve('a.test', system([dead.port]), { deadline }).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ name: 'ProbeFailure', code: 'resolve_timeout', message: `none of the name servers 127.0.0.1 port ${dead.port} answered for a.test` })
-    expect(performance.now()).toBeLessThan(deadline + 100)
+    expect(performance.now()).toBeLessThan(deadline + 2_000)
   })
 
   it('calls closed ports silence', async () => {
