@@ -27,7 +27,7 @@ const INFO = 'probe_interval_seconds'
 /** In the order of the links. */
 export const TITLES: Readonly<Record<DashboardUid, string>> = {
   'curlew-overview': 'Overview', 'curlew-probe': 'Probe', 'curlew-dns-network': 'DNS and network', 'curlew-redis': 'Redis', 'curlew-mysql': 'MySQL',
-  'curlew-memcached': 'Memcached', 'curlew-mounts': 'Mounts', 'curlew-certificates': 'Certificates', 'curlew-prober': 'Prober health', 'curlew-deliveries': 'Deliveries',
+  'curlew-memcached': 'Memcached', 'curlew-mounts': 'Mounts', 'curlew-certificates': 'Certificates', 'curlew-kubernetes': 'Kubernetes', 'curlew-prober': 'Prober health', 'curlew-deliveries': 'Deliveries',
 }
 
 /** The model that Grafana imports. */

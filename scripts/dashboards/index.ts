@@ -4,6 +4,7 @@ import { certificates } from './certificates.ts'
 import { deliveries } from './deliveries.ts'
 import { dnsNetwork } from './dns-network.ts'
 import { dashboardOf, type Spec } from './frame.ts'
+import { kubernetes } from './kubernetes.ts'
 import { memcached } from './memcached.ts'
 import { mounts } from './mounts.ts'
 import { mysql } from './mysql.ts'
@@ -12,7 +13,7 @@ import { probe } from './probe.ts'
 import { prober } from './prober.ts'
 import { redis } from './redis.ts'
 
-const SPECS: readonly Spec[] = [overview, probe, dnsNetwork, redis, mysql, memcached, mounts, certificates, prober, deliveries]
+const SPECS: readonly Spec[] = [overview, probe, dnsNetwork, redis, mysql, memcached, mounts, certificates, kubernetes, prober, deliveries]
 
 /** One dashboard as JSON, to be imported or provisioned. Throws when nothing makes one of this uid. */
 export function dashboardText(uid: DashboardUid): string {

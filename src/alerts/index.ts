@@ -3,8 +3,11 @@ import { certificate } from './catalogue/certificate.ts'
 import { cluster } from './catalogue/cluster.ts'
 import { dependency } from './catalogue/dependency.ts'
 import { dns } from './catalogue/dns.ts'
+import { host } from './catalogue/host.ts'
+import { federation } from './catalogue/federation.ts'
 import { limits } from './catalogue/limits.ts'
 import { memcached } from './catalogue/memcached.ts'
+import { mesh } from './catalogue/mesh.ts'
 import { mount } from './catalogue/mount.ts'
 import { mysql } from './catalogue/mysql.ts'
 import { network } from './catalogue/network.ts'
@@ -19,12 +22,15 @@ export const FAMILIES: readonly Family[] = [
   days,
   dns,
   network,
+  mesh,
   redis,
   mysql,
   memcached,
   mount,
   certificate,
+  host,
   limits,
   cluster,
   prober,
+  federation,
 ]

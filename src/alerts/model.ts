@@ -8,7 +8,7 @@ export type Scope = (typeof SCOPES)[number]
 
 /** The dashboards that alerts lead to, by uid. */
 export const DASHBOARDS = [
-  'curlew-overview', 'curlew-probe', 'curlew-dns-network', 'curlew-redis', 'curlew-mysql', 'curlew-memcached', 'curlew-mounts', 'curlew-certificates',
+  'curlew-overview', 'curlew-probe', 'curlew-dns-network', 'curlew-redis', 'curlew-mysql', 'curlew-memcached', 'curlew-mounts', 'curlew-certificates', 'curlew-kubernetes',
   'curlew-prober', 'curlew-deliveries',
 ] as const
 export type DashboardUid = (typeof DASHBOARDS)[number]

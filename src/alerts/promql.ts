@@ -54,15 +54,28 @@ export function unhealthy(settings: Settings, matchers: string, forMs: number): 
 }
 
 /**
- * Adds the label `host` to targets with these matchers where it is known, to be compared with that of an alert about the network. A configured `host` stays:
- * two Curlews may each have their own, and two hosts of one target would fail the whole rule.
+ * The nodes that targets run on, where whoever found them knows: of a target that has just moved nobody does. A `node` that all series of a Curlew have is
+ * its own.
+ */
+function foundOn(settings: Settings, matchers: string): string {
+  const others = [...settings.vantageLabels.filter((label) => label !== 'node'), 'host', 'zone']
+  const nodes = `max without (${others.join(', ')}) (${held(settings, 'probe_info', `${matchers},node!=""`)} unless ignoring (host, zone) ${held(settings, 'probe_interval_seconds', matchers)})`
+  return `(${nodes} and ignoring (node) (count without (node) (${nodes}) == 1))`
+}
+
+/**
+ * Adds the labels `host` and `node` to targets with these matchers where they are known, to be compared with those of alerts about the network and of nodes. A
+ * configured `host` stays: two Curlews may each have their own, and two hosts of one target would fail the whole rule.
  */
 export function withHost(settings: Settings, matchers: string, expr: string): string {
-  const known = merged(settings, 'max', held(settings, 'probe_info', matchers))
-  const notConfigured = `${known} unless ${merged(settings, 'max', held(settings, 'probe_interval_seconds', matchers))}`
-  return `((${expr}) unless ${known}) * ignoring (host) group_left (host) topk without (host) (1, ${notConfigured})
-or (${expr}) and ${known}
-or (${expr}) unless ignoring (host) ${known}`
+  // A target that moves to another zone is still one target.
+  const known = merged(settings, 'max', held(settings, 'probe_info', matchers), 'zone')
+  const notConfigured = `${known} unless ${merged(settings, 'max', held(settings, 'probe_interval_seconds', matchers), 'zone')}`
+  // One that names the node comes before the same one that does not.
+  const named = `((${notConfigured}) * ignoring (host, node) group_left (node) (${foundOn(settings, matchers)} * 2) or (${notConfigured}))`
+  return `((${expr}) unless ignoring (zone) ${known}) * ignoring (host, node, zone) group_left (host, node) (topk without (host, node) (1, ${named}) > bool 0)
+or (${expr}) and ignoring (zone) ${known}
+or (${expr}) unless ignoring (host, zone) ${known}`
 }
 
 /** Adds the label `root`: the target itself, as \`probe_explained_by\` names it. */
@@ -131,6 +144,14 @@ export function unlessTold(settings: Settings, alerts: readonly string[], rangeM
   const fired = `max_over_time(${of(settings, 'ALERTS', `alertname=~"${alerts.join('|')}",alertstate="firing"`)}[${window(settings, rangeMs)}])`
   const targets = (...more: readonly string[]) => merged(settings, 'max', fired, 'alertname', 'alertstate', 'severity', 'scope', 'root', ...more)
   return `unless ignoring (${['host', ...Object.keys(settings.labels)].join(', ')}) (${targets()} or ${targets('cluster')})`
+}
+
+/**
+ * Adds the label `node` to series of Curlews whose instance is `<node>/<pod>`, as the manifests have it, so that an alert of the node can mute what follows
+ * from it.
+ */
+export function ofItsNode(expr: string): string {
+  return `label_replace(${expr}, "node", "$1", "instance", "([^/]+)/.+")`
 }
 
 /** For what every node has of its own, a mount or a file: two Curlews on two nodes do not look at the same. */

@@ -103,7 +103,7 @@ export function valuesText(families: readonly Family[]): string {
     '', 'alerts:',
   ]
   for (const { name, alerts } of families) {
-    lines.push(`  # ${name}`)
+    if (alerts.length > 0) lines.push(`  # ${name}`)
     for (const alert of alerts) {
       lines.push(`  ${alert.name}:`, '    enabled: true', `    severity: ${alert.severity}`, `    for: ${formatDuration(alert.forMs)}`)
       if (alert.keepFiringMs !== undefined) lines.push(`    keep_firing_for: ${formatDuration(alert.keepFiringMs)}`)

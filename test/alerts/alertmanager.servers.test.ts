@@ -27,11 +27,52 @@ const NAMED: readonly Scenario[] = [
   { what: 'a host that is down because of another still mutes what stands on it, and is muted by that one', muted: [1, 2], alerts: [{ ...unreachable, target: 'gateway', host: 'gateway', root: 'hosts/gateway' }, { ...unreachable, severity: 'info', target: '10.0.0.1', host: '10.0.0.1', root: 'hosts/gateway' }, { ...down, ...redis }] },
   { what: 'a lossy network mutes nothing', muted: [], alerts: [{ alertname: 'NetworkPacketLoss', severity: 'critical', scope: 'network', probe: 'hosts', target: '10.0.0.1', host: '10.0.0.1' }, { ...down, ...redis }] },
   {
-    what: 'the chain from the cluster down: what is muted still mutes', muted: [1, 2, 3],
+    what: 'the chain from the node down: what is muted still mutes', muted: [1, 2],
     alerts: [
-      { alertname: 'KubernetesApiNotReady', severity: 'critical', scope: 'cluster', probe: 'api', target: 'https://10.0.0.9:6443' },
       { alertname: 'KubernetesNodeAddressChanged', severity: 'critical', scope: 'node', node: 'a', probe: 'nodes', target: 'a' },
       { ...unreachable, target: '10.0.0.1', host: '10.0.0.1', node: 'a' }, { ...down, ...redis },
+    ],
+  },
+  {
+    what: 'one API server of three that is down hides no node', muted: [1],
+    alerts: [
+      { alertname: 'KubernetesApiNotReady', severity: 'critical', scope: 'cluster', probe: 'kube-api', target: '10.0.0.9:6443' }, { ...down, probe: 'kube-api', target: '10.0.0.9:6443', root: 'kube-api/10.0.0.9:6443' },
+      { alertname: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', node: 'a', probe: 'kube-node', target: 'a' },
+      { alertname: 'HostThrashing', severity: 'critical', scope: 'node', node: 'b', probe: 'host', target: 'b', instance: 'agent-b' },
+    ],
+  },
+  {
+    what: 'a node that thrashes: not that it is not ready, nor that it is short of memory, nor what it has of the next one', muted: [1, 2, 3, 5],
+    alerts: [
+      { alertname: 'HostThrashing', severity: 'critical', scope: 'node', node: 'a', probe: 'host', target: 'a', instance: 'agent-a' }, { alertname: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', node: 'a', probe: 'kube-node', target: 'a' },
+      { alertname: 'HostMemoryPressure', severity: 'warning', scope: 'node', node: 'a', probe: 'host', target: 'a', instance: 'agent-a' }, { ...down, probe: 'host', target: 'a', root: 'host/a' },
+      { alertname: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', node: 'b', probe: 'kube-node', target: 'b' },
+      { alertname: 'HostMemoryPressure', severity: 'critical', scope: 'node', node: 'a', probe: 'host', target: 'a', instance: 'agent-a' },
+    ],
+  },
+  {
+    what: 'a node that is gone pages once: not for each neighbour or network, nor for what the API says of it, what is on it, or its agent', muted: [1, 2, 3, 4, 6, 7, 8, 9],
+    alerts: [
+      ...['host', 'pod'].map((network) => ({ alertname: 'NodeUnreachableFromNodes', severity: 'critical', scope: 'node', node: 'a', peer: 'a', network, probe: `mesh-${network}`, target: 'a:9798' })),
+      ...['b', 'c'].map((node) => ({ alertname: 'MeshEdgeBroken', severity: 'warning', scope: 'network', node, peer: 'a', network: 'pod', instance: `${node}:9797`, probe: 'mesh-pod', target: 'a:9798' })),
+      { alertname: 'NodeCannotReach', severity: 'critical', scope: 'node', node: 'a', network: 'pod', instance: 'a:9797' },
+      { alertname: 'MeshEdgeBroken', severity: 'warning', scope: 'network', node: 'b', peer: 'd', network: 'pod', instance: 'b:9797', probe: 'mesh-pod', target: 'd:9798' },
+      { alertname: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', node: 'a', probe: 'kube-node', target: 'a' }, { ...down, probe: 'kube-node', target: 'a', root: 'kube-node/a' },
+      { ...down, ...redis, node: 'a' }, { alertname: 'CurlewTargetDown', severity: 'critical', scope: 'prober', node: 'a', instance: 'a:9797' },
+      { ...down, ...redis, target: '10.0.0.2:6379', host: '10.0.0.2', node: 'b', root: 'cache/10.0.0.2:6379' }, { alertname: 'CurlewTargetDown', severity: 'critical', scope: 'prober', instance: 'curlew:9797' },
+    ],
+  },
+  {
+    what: 'a shard without an active replica: not that its targets are probed by none', muted: [1],
+    alerts: [{ alertname: 'CurlewNoActiveReplica', severity: 'critical', scope: 'prober', lease: 'watch/curlew-1' }, { alertname: 'CurlewTargetsNotProbed', severity: 'critical', scope: 'prober', shards: '3' }],
+  },
+  {
+    what: 'a page for one limit hides no warning of another one', muted: [1, 4],
+    alerts: [
+      ...['critical', 'warning'].map((severity) => ({ alertname: 'HostLimitNear', severity, scope: 'node', node: 'a', probe: 'host', target: 'a', instance: 'agent-a', limit: 'pids' })),
+      { alertname: 'HostLimitNear', severity: 'warning', scope: 'node', node: 'a', probe: 'host', target: 'a', instance: 'agent-a', limit: 'inotify' },
+      ...['critical', 'warning'].map((severity) => ({ alertname: 'LimitExceeded', severity, scope: 'dependency', probe: 'way', target: 'x', limit: 'hops' })),
+      { alertname: 'LimitExceeded', severity: 'warning', scope: 'dependency', probe: 'way', target: 'x', limit: 'rtt' },
     ],
   },
   { what: 'two roots, each with what it explains', muted: [1], alerts: [{ ...down, ...redis }, { alertname: 'DependencyDownExplained', severity: 'info', scope: 'dependency', probe: 'app', target: 'b', root: redis.root }, { alertname: 'DependencyDownExplained', severity: 'info', scope: 'dependency', probe: 'app', target: 'c', root: 'dns/x' }] },

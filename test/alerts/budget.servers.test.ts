@@ -2,6 +2,7 @@ import { budget, days } from '../../src/alerts/catalogue/budget.ts'
 import { alertContract, labelsOf } from './promtool.ts'
 
 const REDIS = labelsOf('cache', 'redis', '10.0.0.1:6379')
+const EDGE = labelsOf('mesh-pod', 'mesh', 'worker-1:9798')
 const alertOfRedis = { job: 'curlew', probe: 'cache', type: 'redis', target: '10.0.0.1:6379' }
 const ALERT = 'ALERTS{alertname="DependencyDown",alertstate="firing",severity="critical",scope="dependency",cluster="default",root="cache/10.0.0.1:6379",job="curlew",probe="cache",type="redis",target="10.0.0.1:6379"}'
 
@@ -17,6 +18,7 @@ alertContract(budget, {
   DependencyBudgetBurnFast: [
     { kind: 'fires', what: 'a tenth of runs', series: { ...up(REDIS), ...runs(REDIS, '0+1x180', '0+9x180') }, at: '2h', fires: [alertOfRedis] },
     { kind: 'quiet', what: 'one in ten thousand', series: { ...up(REDIS), ...runs(REDIS, '0x60 1x120', '0+100x180') }, at: '2h', fires: [] },
+    { kind: 'quiet', what: 'the way to another node', series: { ...up(EDGE), ...runs(EDGE, '0+1x180', '0+9x180') }, at: '2h', fires: [] },
     { kind: 'quiet', what: 'over since half an hour', series: { ...up(REDIS), ...runs(REDIS, '0+3x60 180x120', '0+100x180') }, at: '2h', fires: [] },
     { kind: 'quiet', what: 'a target of the last twenty minutes', series: { ...up(REDIS), ...runs(REDIS, '_x100 0+1x20', '_x100 0+1x20') }, at: '2h', fires: [] },
     { kind: 'quiet', what: 'what is left of an outage that was told', series: { ...up(REDIS), ...runs(REDIS, '0x110 0+12x8 96x100', '0+12x110 1320x8 1320+12x60'), [ALERT]: '_x110 1x9 _x20' }, at: '121m', fires: [] },

@@ -8,11 +8,13 @@ const plus = (labels: string, more: string) => labels.replace('}', `,${more}}`)
 
 const HTTP = labelsOf('web', 'http', 'https://example.org/')
 const CERT = labelsOf('mail', 'cert', 'mail.example.org:25')
+const SECRET = labelsOf('room-a_certificates', 'kube-cert', 'secret/shop/web-tls')
 const filesOn = (node: string) => labelsOf('pki', 'cert', '/etc/kubernetes', { node, instance: `${node}:9797` })
 const seenBy = (instance: string, labels = HTTP) => labels.replace('curlew-0:9797', instance)
 
 const http = { job: 'curlew', probe: 'web', type: 'http', target: 'https://example.org/' }
 const cert = { job: 'curlew', probe: 'mail', type: 'cert', target: 'mail.example.org:25' }
+const secret = { job: 'curlew', probe: 'room-a_certificates', type: 'kube-cert', target: 'secret/shop/web-tls' }
 const files = (node: string) => ({ job: 'curlew', probe: 'pki', type: 'cert', target: '/etc/kubernetes', node, instance: `${node}:9797` })
 
 /** A certificate whose expiry reads so, of a probe that runs so often. */
@@ -56,6 +58,7 @@ function stageCases(name: (typeof STAGES)[number], days: number): Case[] {
   const gone = expiring(HTTP, `${DAY * days + 60_000}x2 _x60`)
   return [
     { kind: 'fires', what: 'of an http probe', series: inDays(HTTP, days), at, fires: [http] },
+    { kind: 'fires', what: 'of a Secret, whatever Curlew it is that looks', series: { ...inDays(SECRET, days, 3_600), ...inDays(seenBy('curlew-1', SECRET), days, 3_600) }, at, fires: [secret] },
     { kind: 'fires', what: 'of a probe of an hour, and of a cron', series: { ...inDays(HTTP, days, 3_600), ...inDays(CERT, days, DAY) }, at, fires: [http, cert] },
     { kind: 'fires', what: 'once where several Curlews see it', series: { ...inDays(HTTP, days), ...inDays(seenBy('curlew-1'), days), ...inDays(seenBy('curlew-2'), days) }, at, fires: [http] },
     { kind: 'fires', what: 'while it cannot be read, for hours', ...hourly, at: '15h', series: gone, fires: [http] },
@@ -153,6 +156,18 @@ alertContract(certificate, {
     { kind: 'quiet', what: 'not looked at', at: '10m', fires: [], series: { [`probe_unknown${HTTP}`]: '1x60' } },
     { kind: 'boundary', what: 'by one of two Curlews, which may lack the authority', at: '10m', fires: [], series: { ...failing(HTTP, 'untrusted'), ...well(seenBy('curlew-1')) } },
     { kind: 'boundary', what: 'by two of three', at: '10m', fires: [http], series: { ...failing(HTTP, 'untrusted'), ...failing(seenBy('curlew-1'), 'untrusted'), ...well(seenBy('curlew-2')) } },
+  ],
+  CertificateObjectBroken: [
+    {
+      kind: 'fires', what: 'a key of another certificate', at: '20m', fires: [secret], series: failing(SECRET, 'mismatch', 'assert'),
+      says: { summary: 'secret/shop/web-tls is not what whoever uses it needs', description: 'What the Kubernetes API keeps as secret/shop/web-tls is broken (assert/mismatch): request/protocol is a certificate or key that is missing or cannot be read, assert/mismatch a key of another certificate, request/untrusted a Service that is called without a caBundle, request/not_found an object that is gone. What runs with an older one goes on until it is restarted.' },
+    },
+    { kind: 'fires', what: 'no caBundle', at: '20m', fires: [secret], series: failing(SECRET, 'untrusted', 'request') },
+    { kind: 'quiet', what: 'expired, which has an alert of its own', at: '20m', fires: [], series: failing(SECRET, 'expired') },
+    { kind: 'quiet', what: 'a server', at: '20m', fires: [], series: failing(CERT, 'mismatch', 'assert') },
+    { kind: 'quiet', what: 'well', at: '20m', fires: [], series: well(SECRET) },
+    { kind: 'boundary', what: 'by one of two', at: '20m', fires: [], series: { ...failing(SECRET, 'mismatch', 'assert'), ...well(seenBy('curlew-1', SECRET)) } },
+    { kind: 'boundary', what: 'a moment before its time', at: '14m', fires: [], series: failing(SECRET, 'mismatch', 'assert') },
   ],
   CertificateOldStillServed: [
     {

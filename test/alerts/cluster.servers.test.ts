@@ -16,6 +16,8 @@ function failing(labels: string, layer: string, reason: string, healthy = '0x60'
 
 const well = (labels: string) => ({ [`probe_healthy${labels}`]: '1x60' })
 
+const condition = (labels: string, name: string, values: string) => ({ [`probe_kube_node_condition${plus(labels, `condition="${name}"`)}`]: values })
+
 const pod = (name: string) => labelsOf('coredns', 'kube-dns', name, { pod: name })
 const slowPod = { job: 'curlew', probe: 'coredns', type: 'kube-dns' }
 const asks = (labels: string, seconds: string) => ({ [`probe_kube_dns_duration_seconds${plus(labels, 'phase="request"')}`]: `${seconds}x60`, [`probe_kube_dns_duration_seconds${plus(labels, 'phase="connect"')}`]: '9x60' })
@@ -40,9 +42,33 @@ alertContract(cluster, {
     },
     { kind: 'quiet', what: 'well', at: '5m', fires: [], series: well(NODE) },
     { kind: 'quiet', what: 'fails for another reason', at: '5m', fires: [], series: failing(NODE, 'request', 'timeout') },
+    { kind: 'quiet', what: 'its certificate is for another name', at: '5m', fires: [], series: failing(NODE, 'tls', 'mismatch') },
     { kind: 'quiet', what: 'unknown', at: '5m', fires: [], series: { [`probe_unknown${NODE}`]: '1x60' } },
     { kind: 'boundary', what: 'by one of two', at: '5m', fires: [], series: { ...failing(NODE, 'assert', 'mismatch'), ...well(from('curlew-1', NODE)) } },
     { kind: 'boundary', what: 'by two of three', at: '5m', fires: [node], series: { ...failing(NODE, 'assert', 'mismatch'), ...failing(from('curlew-1', NODE), 'assert', 'mismatch'), ...well(from('curlew-2', NODE)) } },
+  ],
+  KubernetesNodeNotReady: [
+    {
+      kind: 'fires', what: 'as most see it', at: '5m', fires: [node], series: { ...failing(NODE, 'request', 'hung'), ...failing(from('curlew-1', NODE), 'request', 'hung'), ...well(from('curlew-2', NODE)) },
+      says: { summary: 'Node worker-1 is not ready, or its kubelet does not answer', description: 'Node worker-1 fails (request/hung); 2 Curlew(s) see it so. The runbook says by layer and reason whether the machine is off, frozen, without a kubelet or not heard by the API. Its pods are moved after five minutes, those with volumes only once the node is known to be off.' },
+    },
+    { kind: 'fires', what: 'a wrong name in its certificate is not another address', at: '5m', fires: [node], series: failing(NODE, 'tls', 'mismatch') },
+    { kind: 'quiet', what: 'well', at: '5m', fires: [], series: well(NODE) },
+    { kind: 'quiet', what: 'its address has changed, which has an alert of its own', at: '5m', fires: [], series: failing(NODE, 'assert', 'mismatch') },
+    { kind: 'quiet', what: 'unknown', at: '5m', fires: [], series: { [`probe_unknown${NODE}`]: '1x60' } },
+    { kind: 'boundary', what: 'for less than two scrapes', at: '10m', fires: [], series: failing(NODE, 'network', 'timeout', '1x9 0x60') },
+    { kind: 'boundary', what: 'for two', at: '11m', fires: [node], series: failing(NODE, 'network', 'timeout', '1x9 0x60') },
+  ],
+  KubernetesNodePressure: [
+    {
+      kind: 'fires', what: 'as one of two sees it', at: '15m', fires: [{ ...node, condition: 'DiskPressure' }], series: { ...condition(NODE, 'DiskPressure', '1x60'), ...condition(NODE, 'MemoryPressure', '0x60'), ...condition(from('curlew-1', NODE), 'DiskPressure', '0x60') },
+      says: { summary: 'Node worker-1 has DiskPressure', description: 'The kubelet of node worker-1 reports DiskPressure for ten minutes: it evicts pods, takes no new ones, and deletes images. It stays well until what it is short of is gone.' },
+    },
+    { kind: 'quiet', what: 'no pressure', at: '15m', fires: [], series: condition(NODE, 'PIDPressure', '0x60') },
+    { kind: 'quiet', what: 'a network that is not set up fails the probe', at: '15m', fires: [], series: condition(NODE, 'NetworkUnavailable', '1x60') },
+    { kind: 'quiet', what: 'cordoned', at: '15m', fires: [], series: { ...condition(NODE, 'DiskPressure', '1x60'), [`probe_kube_node_unschedulable${NODE}`]: '1x60' } },
+    { kind: 'boundary', what: 'for less than ten minutes', at: '19m', fires: [], series: condition(NODE, 'DiskPressure', '0x9 1x60') },
+    { kind: 'boundary', what: 'for ten', at: '20m', fires: [{ ...node, condition: 'DiskPressure' }], series: { ...condition(NODE, 'DiskPressure', '0x9 1x60'), [`probe_kube_node_unschedulable${NODE}`]: '0x60' } },
   ],
   KubernetesDnsPodSlow: [
     {

@@ -21,6 +21,8 @@ const both = (make: (every: number) => Case): Case[] => [5, 60, 3_600].map(make)
 
 const HTTPS = labelsOf('web', 'http', 'https://example.org/')
 const CERT = labelsOf('mail', 'cert', 'mail.example.org:25')
+const FILES = labelsOf('pki', 'cert', '/etc/kubernetes', { instance: 'a:1' })
+const SECRET = labelsOf('room-a_certificates', 'kube-cert', 'secret/shop/web-tls')
 const failingBy = (labels: string, layer: string, reason: string) => ({ [`probe_failure_info${labels.replace('}', `,layer="${layer}",reason="${reason}"}`)}`]: '1x60' })
 const left = (labels: string, seconds: number) => ({ [`target:certificate_left:seconds${labels.replace('instance="curlew-0:9797",', '')}`]: `${seconds}x60` })
 const web = { job: 'curlew', probe: 'web', type: 'http', target: 'https://example.org/', root: 'web/https://example.org/' }
@@ -31,6 +33,9 @@ const CERTIFICATES: readonly Case[] = [
   { kind: 'fires', what: 'one that is not valid yet', at: '5m', series: { ...down(HTTPS, 5), ...failingBy(HTTPS, 'tls', 'expired'), ...left(HTTPS, 86_400) }, fires: [web] },
   { kind: 'fires', what: 'a server that is down beside an expired certificate', at: '5m', series: { ...down(HTTPS, 5), ...failingBy(HTTPS, 'connect', 'refused'), ...left(HTTPS, -60) }, fires: [web] },
   { kind: 'quiet', what: 'a certificate that was renewed and is not served yet', at: '5m', series: { ...down(CERT, 60), ...failingBy(CERT, 'assert', 'stale') }, fires: [] },
+  { kind: 'quiet', what: 'files of which one was renewed and is not served yet', at: '5m', series: { ...down(FILES, 60), ...failingBy(FILES, 'assert', 'stale') }, fires: [] },
+  { kind: 'quiet', what: 'files of which one has expired', at: '5m', series: { ...down(FILES, 60), ...failingBy(FILES, 'tls', 'expired'), [`target:certificate_left:seconds${FILES}`]: '-60x60' }, fires: [] },
+  { kind: 'quiet', what: 'an object of the API that is broken', at: '5m', series: { ...down(SECRET, 3_600), ...failingBy(SECRET, 'assert', 'mismatch') }, fires: [] },
   {
     kind: 'fires', what: 'certificates in a file, of the node that has them', at: '5m', series: { ...down(labelsOf('pki', 'cert', '/etc/pki', { instance: 'a:1' }), 60), ...up(labelsOf('pki', 'cert', '/etc/pki', { instance: 'b:1' })), ...up(labelsOf('pki', 'cert', '/etc/pki', { instance: 'c:1' })) },
     fires: [{ job: 'curlew', instance: 'a:1', probe: 'pki', type: 'cert', target: '/etc/pki', root: 'pki//etc/pki' }],
@@ -63,6 +68,28 @@ alertContract(dependency, {
       fires: [{ ...alertOfRedis, root, host: 'prober-a' }, { ...alertOfRedis, root, host: '10.0.0.1' }],
     },
     {
+      kind: 'fires', what: 'a pod that has moved to another node and zone', at: '5m', fires: [{ ...alertOfRedis, root, host: '10.0.0.1' }],
+      series: { ...down(REDIS, 5), [`probe_info${REDIS.replace('}', ',host="10.0.0.1",node="n1",zone="a"}')}`]: '1x4 stale', [`probe_info${REDIS.replace('}', ',host="10.0.0.1",node="n2",zone="b"}')}`]: '_x4 1x60' },
+    },
+    {
+      kind: 'fires', what: 'with the node that it was found on, as the Curlews of two nodes see it', at: '5m', fires: [{ ...alertOfRedis, root, host: '10.0.0.1', node: 'n1' }],
+      series: Object.fromEntries(['a', 'b'].flatMap((pod) => {
+        const labels = REDIS.replace('curlew-0:9797', pod).replace('}', `,pod="${pod}"}`)
+        return Object.entries({ ...down(labels, 5), [`probe_info${labels.replace('}', ',host="10.0.0.1",node="n1",zone="a"}')}`]: '1x60' })
+      })),
+    },
+    {
+      kind: 'fires', what: 'without the nodes of the Curlews that see it', at: '5m', fires: [{ ...alertOfRedis, root, host: '10.0.0.1' }],
+      series: Object.fromEntries(['n1', 'n2'].flatMap((node) => {
+        const labels = REDIS.replace('curlew-0:9797', node).replace('}', `,node="${node}"}`)
+        return Object.entries({ ...down(labels, 5), [`probe_interval_seconds${labels}`]: '30x60', [`probe_info${labels.replace('}', ',host="10.0.0.1"}')}`]: '1x60' })
+      })),
+    },
+    {
+      kind: 'fires', what: 'with a zone that is configured', at: '5m', fires: [{ ...alertOfRedis, root, zone: 'a', host: '10.0.0.1' }],
+      series: { ...down(REDIS.replace('}', ',zone="a"}'), 5), [`probe_info${REDIS.replace('}', ',zone="a",host="10.0.0.1"}')}`]: '1x60' },
+    },
+    {
       kind: 'quiet', what: 'one that saw it fail is gone, the one after it sees it well', values: 'alerts: { DependencyDown: { for: 10m } }', at: '10m',
       series: { ...down(REDIS, 5), [`probe_healthy${REDIS}`]: '0x5 stale', ...well('curlew-1') }, fires: [],
     },
@@ -83,6 +110,7 @@ alertContract(dependency, {
     { kind: 'quiet', what: 'one that left the config', series: gone(10), at: '14m', fires: [] },
     { kind: 'quiet', what: 'one that something else explains', series: { ...down(REDIS, 5), [`probe_root_cause${REDIS}`]: '0x60' }, at: '5m', fires: [] },
     { kind: 'quiet', what: 'unknown: no sample', series: { [`probe_unknown${REDIS}`]: '1x60', [`probe_interval_seconds${REDIS}`]: '5x60' }, at: '10m', fires: [] },
+    { kind: 'quiet', what: 'the way to another node', series: down(labelsOf('mesh-pod', 'mesh', 'worker-1:9798'), 5), at: '10m', fires: [] },
     { kind: 'quiet', what: 'the job of a blackbox_exporter', series: down(REDIS.replace('"curlew"', '"blackbox"'), 5), at: '10m', fires: [] },
     { kind: 'quiet', what: 'a minority of three Curlews', series: { ...down(REDIS, 5), ...well('curlew-1'), ...well('curlew-2') }, at: '10m', fires: [] },
     { kind: 'boundary', what: 'half of two Curlews is no majority', series: { ...down(REDIS, 5), ...well('curlew-1') }, at: '10m', fires: [] },

@@ -42,13 +42,27 @@ function unknown(values: string, every: number, { healthy = '_', runs = '0', tar
   }
 }
 
+const leased = (values: string, instance?: string, lease = 'curlew-1') => ({ [`curlew_lease_active${own(instance, `,lease="${lease}"`)}`]: values })
+
+/** What a shard knows of and what it has, in one of its replicas. */
+function shard(index: number, shards: number, expected: string, owned: string, replica = 'a'): Record<string, string> {
+  const labels = own(`curlew-${index}-${replica}:9797`, `,shard="${index}",shards="${shards}"`)
+  return { [`curlew_targets_expected${labels}`]: expected, [`curlew_targets_owned${labels}`]: owned }
+}
+
+const discovered = (values: string) => ({ [`curlew_discovery_last_success_timestamp_seconds${own(undefined, ',source="kubernetes:a:services"')}`]: values })
+const refused = (values: string, instance?: string, namespace = 'shop') => ({ [`curlew_discovery_refused${own(instance, `,cluster="a",namespace="${namespace}"`)}`]: values })
+
 const channel = (metric: string, values: string, more = '', instance?: string) => ({ [`${metric}${own(instance, `,channel="ops"${more}`)}`]: values })
 const oldest = (values: string) => channel('curlew_notify_oldest_pending_seconds', values)
 const dead = (values: string, instance?: string) => channel('curlew_notify_deliveries_total', values, ',result="dead",reason="denied"', instance)
 const OPS = { ...CURLEW, channel: 'ops' }
 
 alertContract(prober, {
-  CurlewTargetDown: zeroed('up', 2),
+  CurlewTargetDown: [
+    ...zeroed('up', 2),
+    { kind: 'fires', what: 'with the node of its instance', series: { [`up${own('worker-1/curlew-0')}`]: '0x30' }, at: '15m', fires: [{ ...CURLEW, instance: 'worker-1/curlew-0', node: 'worker-1' }] },
+  ],
   CurlewAbsent: [
     {
       kind: 'fires', what: 'a blackbox_exporter alone', series: { 'up{job="blackbox",instance="b:1"}': '1x30' }, at: '6m', fires: [{ job: 'curlew' }],
@@ -119,7 +133,7 @@ alertContract(prober, {
   CurlewMostlyUnknown: [
     {
       kind: 'fires', what: 'two of three', series: { ...UP, ...unknown('1x60', 5), ...unknown('1x60', 3_600, { target: 'b:1' }), ...unknown('0x60', 5, { target: 'c:1' }) }, at: '12m', fires: [CURLEW],
-      says: { summary: 'Curlew at curlew-0:9797 is blind', description: '66.67% of the targets of curlew-0:9797 have an unknown state, because of trouble of its own: its network, its file handles, its CPU time. No alert about them will come.' },
+      says: { summary: 'Curlew at curlew-0:9797 is blind', description: '66.67% of the targets of curlew-0:9797 have an unknown state, because of trouble of its own: its network, its file handles, its CPU time, or a Kubernetes API that does not answer it. No alert about them will come.' },
     },
     { kind: 'fires', what: 'with what its scrapes are labelled', series: { [`up${own(undefined, ',pod="curlew-0",env="live"')}`]: '1x60', ...unknown('1x60', 5) }, at: '12m', fires: [{ ...CURLEW, pod: 'curlew-0', env: 'live' }] },
     { kind: 'fires', what: 'through a restart', series: { [`up${own()}`]: '1x12 0 1x30', ...unknown('1x12 _ 1x30', 5) }, at: '14m', fires: [CURLEW] },
@@ -134,6 +148,58 @@ alertContract(prober, {
     { kind: 'quiet', what: 'another Curlew\'s', series: { ...UP, ...unknown('0x60', 5), [`up${own(OTHER)}`]: '_', ...unknown('1x60', 5, { instance: OTHER }) }, at: '15m', fires: [] },
     { kind: 'boundary', what: 'half of them', series: { ...UP, ...unknown('1x60', 5), ...unknown('0x60', 5, { target: 'b:1' }) }, at: '15m', fires: [] },
     { kind: 'boundary', what: 'not for ten minutes yet', series: { ...UP, ...unknown('1x60', 5) }, at: '9m', fires: [] },
+  ],
+  CurlewNoActiveReplica: [
+    {
+      kind: 'fires', what: 'all stand by', at: '10m', fires: [{ job: 'curlew', lease: 'curlew-1' }],
+      series: { ...leased('0x30'), ...leased('0x30', OTHER), ...leased('1x30', OTHER, 'curlew-0') },
+      says: { summary: 'No replica of Curlew is active for the Lease curlew-1', description: 'Replicas of Curlew are up, and all of them stand by: what they share is not probed, and no alert about it will come. Most likely none of them reaches the API to take the Lease curlew-1, or is allowed to; their logs say which.' },
+    },
+    { kind: 'quiet', what: 'one of two is active', series: { ...leased('0x30'), ...leased('1x30', OTHER) }, at: '15m', fires: [] },
+    { kind: 'quiet', what: 'a takeover', series: { ...leased('1x10 stale'), ...leased('0x10 1x20', OTHER) }, at: '14m', fires: [] },
+    { kind: 'quiet', what: 'there is no Lease', series: UP, at: '15m', fires: [] },
+    { kind: 'boundary', what: 'not for two minutes yet', series: leased('1x5 0x30'), at: '7m', fires: [] },
+    { kind: 'boundary', what: 'for two minutes', series: leased('1x5 0x30'), at: '8m', fires: [{ job: 'curlew', lease: 'curlew-1' }] },
+  ],
+  CurlewTargetsNotProbed: [
+    {
+      kind: 'fires', what: 'a shard that is not there', at: '15m', fires: [{ job: 'curlew', shards: '3' }], series: { ...shard(0, 3, '90x30', '31x30'), ...shard(2, 3, '90x30', '29x30') },
+      says: { summary: '30 targets are probed by no shard of Curlew', description: 'Of the 3 shards of Curlew at least one is missing or stands by: 30 targets are not probed, and no alert about them will come. Most likely a pod does not run, or there are fewer replicas than kubernetes.shards.total.' },
+    },
+    { kind: 'fires', what: 'one of which all replicas stand by', at: '15m', fires: [{ job: 'curlew', shards: '2' }], series: { ...shard(0, 2, '90x30', '50x30'), ...shard(0, 2, '90x30', '0x30', 'b'), ...shard(1, 2, '90x30', '0x30'), ...shard(1, 2, '90x30', '0x30', 'b') } },
+    { kind: 'quiet', what: 'each has its own, at one of two replicas', at: '15m', fires: [], series: { ...shard(0, 2, '90x30', '50x30'), ...shard(0, 2, '90x30', '0x30', 'b'), ...shard(1, 2, '90x30', '0x30'), ...shard(1, 2, '90x30', '40x30', 'b') } },
+    { kind: 'quiet', what: 'targets that come and go', at: '20m', fires: [], series: { ...shard(0, 2, '90x10 120x20', '50x10 60x20'), ...shard(1, 2, '90x11 120x20', '40x11 60x20') } },
+    { kind: 'quiet', what: 'agents, which share nothing', at: '15m', fires: [], series: { ...shard(0, 1, '9x30', '9x30'), ...shard(0, 1, '50x30', '0x30', 'b') } },
+    { kind: 'quiet', what: 'a shard more, one pod after the other', at: '20m', fires: [], series: { ...shard(0, 1, '90x10 stale', '90x10 stale'), ...shard(0, 2, '_x13 90x20', '_x13 50x20'), ...shard(1, 2, '_x9 90x20', '_x9 40x20') } },
+    { kind: 'boundary', what: 'not for ten minutes yet', at: '16m', fires: [], series: { ...shard(0, 2, '90x60', '50x60'), ...shard(1, 2, '90x5 stale', '40x5 stale') } },
+    { kind: 'boundary', what: 'for ten minutes since its last sample is old', at: '18m', fires: [{ job: 'curlew', shards: '2' }], series: { ...shard(0, 2, '90x60', '50x60'), ...shard(1, 2, '90x5', '40x5') } },
+  ],
+  CurlewDiscoveryStale: [
+    {
+      kind: 'fires', what: 'what the API no longer tells', series: discovered('0x60'), at: '20m', fires: [{ ...CURLEW, source: 'kubernetes:a:services' }],
+      says: { summary: 'Curlew at curlew-0:9797 does not see new targets of kubernetes:a:services', description: 'The source kubernetes:a:services was last read 20m 0s ago by curlew-0:9797. What it knew then is still probed; what has come since is not, and what has gone may fail. Look whether the API of that cluster answers it, and what it is allowed to read.' },
+    },
+    {
+      kind: 'fires', what: 'one that was never read', series: discovered('-1750000000x60'), at: '5m', fires: [{ ...CURLEW, source: 'kubernetes:a:services' }],
+      says: { summary: 'Curlew at curlew-0:9797 does not see new targets of kubernetes:a:services', description: 'The source kubernetes:a:services was never read by curlew-0:9797. What it knew then is still probed; what has come since is not, and what has gone may fail. Look whether the API of that cluster answers it, and what it is allowed to read.' },
+    },
+    { kind: 'quiet', what: 'up to date', series: discovered('0+60x60'), at: '40m', fires: [] },
+    { kind: 'quiet', what: 'a pod that was replaced', series: discovered('0x15 stale'), at: '19m', fires: [] },
+    { kind: 'boundary', what: 'just as old as is allowed', series: discovered('-600+60x60'), at: '20m', fires: [] },
+    { kind: 'boundary', what: 'a little older', series: discovered('-601+60x60'), at: '20m', fires: [{ ...CURLEW, source: 'kubernetes:a:services' }] },
+  ],
+  CurlewDiscoveryRefused: [
+    {
+      kind: 'fires', what: 'two of a namespace, as both replicas see it', series: { ...refused('2x30'), ...refused('2x30', OTHER) }, at: '15m', fires: [{ job: 'curlew', cluster: 'a', namespace: 'shop' }],
+      says: { summary: 'Probes that the namespace shop asks for are refused', description: '2 annotation(s) or targets in the namespace shop of the cluster a are wrong, not allowed, or beyond the quota: somebody waits for a probe that is not there. The status page of Curlew and its log say which, and what was expected.' },
+    },
+    {
+      kind: 'fires', what: 'what the config asks for, in no namespace', series: refused('1x30', undefined, ''), at: '15m', fires: [{ job: 'curlew', cluster: 'a' }],
+      says: { summary: 'Probes that the config asks for are refused', description: '1 annotation(s) or targets that belong to no namespace, found by discovery.kubernetes.health, of the cluster a are wrong, not allowed, or beyond the quota: somebody waits for a probe that is not there. The status page of Curlew and its log say which, and what was expected.' },
+    },
+    { kind: 'quiet', what: 'none', series: refused('0x30'), at: '15m', fires: [] },
+    { kind: 'boundary', what: 'not for ten minutes yet', series: refused('0x4 1x30'), at: '14m', fires: [] },
+    { kind: 'boundary', what: 'for ten minutes', series: refused('0x4 1x30'), at: '15m', fires: [{ job: 'curlew', cluster: 'a', namespace: 'shop' }] },
   ],
   CurlewForwarderDown: zeroed('curlew_notify_up', 2),
   CurlewDeliveriesFailing: [

@@ -62,6 +62,13 @@ it.each(LANGUAGES.map(({ suffix }) => suffix))('layers%s.md has every layer and 
   expect(Array.from(text.matchAll(/^### (\w+)$/gm), ([, name]) => name)).toEqual([...LAYERS])
 })
 
+it.each(LANGUAGES.map(({ suffix }) => suffix))('layers%s.md says what to do for every reason why nothing is known', (suffix) => {
+  const [, section = ''] = /^### prober$(.*?)^### /ms.exec(read(`layers${suffix}.md`)) ?? []
+  const listed = Array.from(section.matchAll(/^\| (`.+?`) \| /gm), ([, names]) => Array.from(names!.matchAll(/`(\w+)`/g), ([, name]) => name)).flat()
+  const given = probeTypes.flatMap(({ codes }) => Object.values(codes)).filter(({ layer }) => layer === 'prober').map(({ reason }) => reason)
+  expect(listed).toEqual(expect.arrayContaining([...new Set(given)]))
+})
+
 describe.each(files)('what %s names exists', (file) => {
   const text = read(file)
 

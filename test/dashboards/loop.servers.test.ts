@@ -10,9 +10,7 @@ const WITHIN_MS = 20_000
 /** What Grafana makes of its own variables at this pace. */
 const GRAFANA = { __rate_interval: '4s', __range: '1m' }
 /** Queries without data here, each for a reason. */
-const NOT_HERE: Readonly<Record<string, string>> = {
-  'curlew-prober: Age of discovery A': 'Curlew discovers targets only without a config, and would probe what this machine runs',
-}
+const NOT_HERE: Readonly<Record<string, string>> = {}
 
 /** What stock dashboards (14928, 7587) and rules for blackbox_exporter ask. */
 const STOCK: readonly string[] = [

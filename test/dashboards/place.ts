@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
@@ -11,6 +11,7 @@ import { serveCurlew } from '../support/curlew.ts'
 import { startNamed } from '../support/dns-servers.ts'
 import { mountFaulty } from '../support/fuse.ts'
 import { httpServer } from '../support/http-servers.ts'
+import { startKubeApi } from '../support/kube-api.ts'
 import { startMemcached } from '../support/memcached-server.ts'
 import { entryOf, furnish } from '../support/mysql-faults.ts'
 import { follow, startMysql } from '../support/mysql-server.ts'
@@ -42,11 +43,16 @@ export async function startPlace(owner: Owner) {
   mkdirSync(space)
   writeFileSync(join(files, 'good.pem'), good.cert)
   writeFileSync(join(files, 'broken.pem'), '-----BEGIN CERTIFICATE-----\n')
+  const kubernetes = await startKubernetes(owner, web.secure.port)
+  const meshPort = await freePort()
   mount.suffer({ statfs: { hang: true } })
 
   const sentinels = `${redis.sentinels.map(at).join(',')}/mymaster`
   const config = write('curlew.yaml', {
     defaults: { every: '500ms', timeout: '400ms', failure_threshold: 1, histogram: true },
+    kubernetes: { clusters: [{ name: 'room', kubeconfig: kubernetes.kubeconfig, inside: true }] },
+    discovery: { kubernetes: { annotations: true } },
+    mesh: { listen: `127.0.0.1:${meshPort}` },
     notify: {
       token: TOKEN, allow_private_destinations: true, redis: { url: `redis://${at(redis.shared)}/0`, durability: 'best-effort' },
       channels: ['well', 'broken'].map((name) => ({ name, type: 'webhook', secret: 'a key that both sides know', url: `http://${at(chats)}/${name}` })),
@@ -62,6 +68,13 @@ export async function startPlace(owner: Owner) {
       { name: 'strange-names', type: 'dns', target: at(named), query: 'www.strange.test' },
       // The kernel lets nobody broadcast who did not ask for it: trouble of ours.
       { name: 'forbidden', type: 'dns', target: '127.255.255.255:53', query: 'www.good.test' },
+      { name: 'kube-dns-upstream', type: 'dns', target: at(named), query: 'www.good.test' },
+      { name: 'kube-dns', type: 'kube-dns', target: at(named), domain: 'good.test', external: 'www.good.test' },
+      // The first run of each loads the client.
+      { name: 'kube-api', type: 'kube-api', target: at(kubernetes), kubeconfig: kubernetes.kubeconfig, every: '2s', timeout: '2s' },
+      { name: 'kube-node', type: 'kube-node', target: 'worker-1', kubeconfig: kubernetes.kubeconfig, every: '2s', timeout: '2s' },
+      { name: 'this-host', type: 'host', target: 'worker-1', proc: procOf(path) },
+      { name: 'mesh', type: 'mesh', target: `127.0.0.1:${meshPort}` },
       { name: 'host', type: 'ping', target: '127.0.0.1', count: 3, packet_interval: '20ms' },
       // The name has it run within 4 s of the start: a route is looked at once a minute at most.
       { name: 'line', type: 'traceroute', target: '127.0.0.1', every: '1m', timeout: '1s' },
@@ -106,6 +119,34 @@ export async function startPlace(owner: Owner) {
     await client.query('USE shop')
     return { source, replica, client }
   }
+}
+
+/** As /proc says of a machine at rest, also where this one's kernel has no PSI. */
+function procOf(path: string): string {
+  const proc = join(path, 'proc')
+  for (const directory of ['pressure', 'sys/fs/inotify', '1/fd', '1/fdinfo', '2']) mkdirSync(join(proc, directory), { recursive: true })
+  for (const resource of ['memory', 'io']) writeFileSync(join(proc, 'pressure', resource), ['some', 'full'].map((kind) => `${kind} avg10=0.00 avg60=0.00 avg300=0.00 total=0\n`).join(''))
+  for (const [limit, value] of [['instances', 128], ['watches', 8192]]) writeFileSync(join(proc, `sys/fs/inotify/max_user_${limit}`), `${value}\n`)
+  writeFileSync(join(proc, 'meminfo'), 'MemTotal: 2000000 kB\nMemAvailable: 1000000 kB\n')
+  writeFileSync(join(proc, 'vmstat'), 'workingset_refault_anon 0\nworkingset_refault_file 0\npgmajfault 0\npgscan_kswapd 0\npgscan_direct 0\n')
+  writeFileSync(join(proc, '1/fdinfo/3'), 'pos:\t0\n')
+  // Without the kernel's own threads it would be a container's.
+  writeFileSync(join(proc, '2/comm'), 'kthreadd\n')
+  writeFileSync(join(proc, '1/status'), 'Name:\tinit\nUid:\t0\t0\t0\t0\n')
+  symlinkSync('anon_inode:inotify', join(proc, '1/fd/3'))
+  return proc
+}
+
+/** An API server with one node, whose kubelet is some other server that answers 200. */
+async function startKubernetes(owner: Owner, kubelet: number) {
+  const api = await owner.started(startKubeApi())
+  // Nothing of that can be probed, and so it is refused.
+  api.put({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'wrong', namespace: 'shop', annotations: { 'curlew.dev/probe': 'none' } }, spec: { ports: [{ port: 80 }] } })
+  api.put({
+    apiVersion: 'v1', kind: 'Node', metadata: { name: 'worker-1' },
+    status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }], conditions: [{ type: 'MemoryPressure', status: 'False' }, { type: 'Ready', status: 'True' }], daemonEndpoints: { kubeletEndpoint: { Port: kubelet } } },
+  })
+  return { port: api.port, kubeconfig: api.kubeconfig() }
 }
 
 async function startWeb(owner: Owner) {

@@ -42,7 +42,8 @@ function burns(numbers: Numbers, pairs: readonly (readonly [Window, Window, stri
   const budget = 1 - (numbers['objective'] ?? 0)
   return pairs.map(([long, short, factor]) => {
     const limit = Number((Number(numbers[factor]) * budget).toPrecision(6))
-    return `(${ratioName(long)} > ${limit} and ${ratioName(short)} > ${limit}${unless(short)})`
+    // No service is what an agent of another node does: a rollout of agents uses up nobody's budget.
+    return `(${ratioName(long)}{type!="mesh"} > ${limit} and ${ratioName(short)} > ${limit}${unless(short)})`
   }).join('\nor\n')
 }
 

@@ -9,6 +9,9 @@ const EXPIRY = 'probe_ssl_earliest_cert_expiry'
 const FILES = 'target=~"/.*"'
 const ENDPOINTS = 'target!~"/.*"'
 
+/** Objects of the Kubernetes API: what is wrong with one breaks whatever uses it next, and nothing that runs. */
+const OBJECTS = 'type="kube-cert"'
+
 /** The same for both kinds, each merged as it may be. */
 function ofEach(settings: Settings, make: (settings: Settings, matchers: string) => string): string {
   return `${make(settings, ENDPOINTS)}
@@ -124,6 +127,12 @@ unless ${over(settings)}`,
 unless ${over(settings)}`,
       summary: `The certificate of ${TARGET} is not trusted`,
       description: (settings) => `The certificate that the {{ $labels.type }} probe ${TARGET} meets has not expired, but does not verify${layerAndReason(settings)}: untrusted is its chain, mismatch its name${lookedUp(settings, 'probe_ssl_last_chain_info', '. The server shows {{ .Labels.subject }} by {{ .Labels.issuer }}')}. Clients that verify it refuse to connect.`,
+    },
+    {
+      name: 'CertificateObjectBroken', severity: 'warning', scope: 'certificate', forMs: 15 * MINUTE_MS, dashboard: 'curlew-certificates',
+      expr: (settings) => majority(settings, failing(settings, OBJECTS, 'reason!="expired"'), held(settings, 'probe_healthy', OBJECTS)),
+      summary: '{{ $labels.target }} is not what whoever uses it needs',
+      description: (settings) => `What the Kubernetes API keeps as {{ $labels.target }} is broken${layerAndReason(settings)}: request/protocol is a certificate or key that is missing or cannot be read, assert/mismatch a key of another certificate, request/untrusted a Service that is called without a caBundle, request/not_found an object that is gone. What runs with an older one goes on until it is restarted.`,
     },
     {
       name: 'CertificateOldStillServed', severity: 'warning', scope: 'certificate', forMs: 10 * MINUTE_MS, dashboard: 'curlew-certificates',

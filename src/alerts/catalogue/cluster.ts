@@ -1,5 +1,5 @@
 import { MINUTE_MS } from '../durations.ts'
-import type { Family, RecordSpec } from '../model.ts'
+import type { Family, RecordSpec, Settings } from '../model.ts'
 import { failing, held, majority, merged, of, unhealthy, window } from '../promql.ts'
 import { layerAndReason, lookedUp, TARGET } from '../templates.ts'
 
@@ -10,6 +10,14 @@ const ANSWERS: RecordSpec = {
   expr: (settings) => merged(settings, 'avg', `avg_over_time(${of(settings, 'probe_kube_dns_duration_seconds', 'phase="request"')}[${window(settings, TEN_MINUTES_MS)}])`, 'phase'),
 }
 
+const NODES = 'type="kube-node"'
+
+/** The node that is meant, not that of the Curlew which asks. */
+const ofNode = (expr: string) => `label_replace(${expr}, "node", "$1", "target", "(.+)")`
+
+/** A wrong name in a certificate is a mismatch of the layer tls, and says nothing of where the node is. */
+const moved = (settings: Settings) => majority(settings, failing(settings, NODES, 'layer="assert",reason="mismatch"'), held(settings, 'probe_healthy', NODES))
+
 /** What Kubernetes is made of. */
 export const cluster: Family = {
   name: 'cluster',
@@ -17,20 +25,32 @@ export const cluster: Family = {
   records: [ANSWERS],
   alerts: [
     {
-      name: 'KubernetesApiNotReady', severity: 'critical', scope: 'cluster', forMs: MINUTE_MS, dashboard: 'curlew-overview',
+      name: 'KubernetesApiNotReady', severity: 'critical', scope: 'cluster', forMs: MINUTE_MS, dashboard: 'curlew-kubernetes',
       expr: (settings, _numbers, forMs) => [{ expr: unhealthy(settings, 'type="kube-api"', forMs), forMs: 2 * settings.scrapeMs }],
       summary: `The API server ${TARGET} is not ready`,
       description: (settings) => `The API server that the probe ${TARGET} asks is not ready${layerAndReason(settings)}. {{ $value }} Curlew(s) see it so. What runs goes on, but nothing is scheduled, moved or healed. Look at its log, at etcd and at its certificates.`,
     },
     {
       name: 'KubernetesNodeAddressChanged', severity: 'critical', scope: 'node', forMs: MINUTE_MS, dashboard: 'curlew-overview',
-      // The node that is meant, not that of the Curlew which asks.
-      expr: (settings) => `label_replace(${majority(settings, failing(settings, 'type="kube-node"', 'reason="mismatch"'), held(settings, 'probe_healthy', 'type="kube-node"'))}, "node", "$1", "target", "(.+)")`,
+      expr: (settings) => ofNode(moved(settings)),
       summary: 'The internal address of node {{ $labels.node }} has changed',
       description: (settings) => `Node {{ $labels.node }} has another internal address than before${layerAndReason(settings)}. Certificates, etcd members, mounts and firewall rules name the old one. Give it the old address back, or change what names it.`,
     },
     {
-      name: 'KubernetesDnsPodSlow', severity: 'warning', scope: 'cluster', forMs: TEN_MINUTES_MS, dashboard: 'curlew-dns-network',
+      name: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', forMs: MINUTE_MS, dashboard: 'curlew-kubernetes',
+      expr: (settings, _numbers, forMs) => [{ expr: ofNode(`(${unhealthy(settings, NODES, forMs)} unless ${moved(settings)})`), forMs: 2 * settings.scrapeMs }],
+      summary: 'Node {{ $labels.node }} is not ready, or its kubelet does not answer',
+      description: (settings) => `Node {{ $labels.node }} fails${layerAndReason(settings)}; {{ $value }} Curlew(s) see it so. The runbook says by layer and reason whether the machine is off, frozen, without a kubelet or not heard by the API. Its pods are moved after five minutes, those with volumes only once the node is known to be off.`,
+    },
+    {
+      name: 'KubernetesNodePressure', severity: 'warning', scope: 'node', forMs: TEN_MINUTES_MS, dashboard: 'curlew-kubernetes',
+      expr: (settings) => ofNode(`(${merged(settings, 'max', held(settings, 'probe_kube_node_condition', `${NODES},condition=~"MemoryPressure|DiskPressure|PIDPressure"`))} == 1
+unless ignoring (condition) ${merged(settings, 'max', held(settings, 'probe_kube_node_unschedulable', NODES))} == 1)`),
+      summary: 'Node {{ $labels.node }} has {{ $labels.condition }}',
+      description: () => 'The kubelet of node {{ $labels.node }} reports {{ $labels.condition }} for ten minutes: it evicts pods, takes no new ones, and deletes images. It stays well until what it is short of is gone.',
+    },
+    {
+      name: 'KubernetesDnsPodSlow', severity: 'warning', scope: 'cluster', forMs: TEN_MINUTES_MS, dashboard: 'curlew-kubernetes',
       thresholds: {
         factor: { value: 3, help: 'times the mean of the other pods of the probe' },
         floor_seconds: { value: 0.02, help: 'seconds below which nothing is slow' },

@@ -3,8 +3,11 @@ import type { Family, Settings } from '../model.ts'
 import { held, majority, merged, nodeLocal, of, oftenEnough, OUTAGES, unhealthy, unlessTold, window, withHost, withRoot } from '../promql.ts'
 import { layerAndReason, namesOf, TARGET } from '../templates.ts'
 
-/** Hosts have an alert of their own, which mutes this one for what is on them. */
-const NOT_HOSTS = 'type!="ping",target!~"/.*"'
+/**
+ * Hosts have an alert of their own, which mutes this one for what is on them; the ways between nodes, and objects that hold
+ * certificates, have theirs.
+ */
+const NOT_HOSTS = 'type!~"ping|mesh|kube-cert",target!~"/.*"'
 /** A mount, or certificates in a file, are others on every node: no two Curlews look at the same. */
 const NODE_LOCAL = 'target=~"/.*"'
 const isRoot = (settings: Settings) => `${merged(settings, 'max', held(settings, 'probe_root_cause'))} == 1`
@@ -25,7 +28,8 @@ export const dependency: Family = {
     {
       name: 'DependencyDown', severity: 'critical', scope: 'dependency', forMs: MINUTE_MS, dashboard: 'curlew-probe',
       expr(settings, _numbers, forMs) {
-        const own = merged(nodeLocal(settings), 'max', `(${held(settings, 'probe_healthy', NODE_LOCAL)} == bool 0) == 1 and ${held(settings, 'probe_root_cause', NODE_LOCAL)} == 1`)
+        const own = `(${merged(nodeLocal(settings), 'max', `(${held(settings, 'probe_healthy', NODE_LOCAL)} == bool 0) == 1 and ${held(settings, 'probe_root_cause', NODE_LOCAL)} == 1`)}
+${unlessCertificates(nodeLocal(settings))})`
         const down = `${unhealthy(settings, NOT_HOSTS, forMs)} and ${isRoot(settings)}\n${unlessCertificates(settings)}`
         return [{ expr: withRoot(`(${withHost(settings, NOT_HOSTS, down)}\nor ${own})`), forMs: 2 * settings.scrapeMs }]
       },
@@ -43,7 +47,7 @@ unless ignoring (root) ${isRoot(settings)}`,
     {
       name: 'DependencyPartiallyUnreachable', severity: 'warning', scope: 'dependency', forMs: 5 * MINUTE_MS, dashboard: 'curlew-probe',
       expr(settings) {
-        const healthy = held(settings, 'probe_healthy', 'target!~"/.*"')
+        const healthy = held(settings, 'probe_healthy', 'type!="mesh",target!~"/.*"')
         return `${merged(settings, 'count', `${healthy} == 0`)}
 unless ${majority(settings, `${healthy} == 0`, healthy)}`
       },

@@ -39,7 +39,7 @@ or
         const root = withRoot(`(${withHost(settings, PING, `${down} and ${isRoot(settings)}`)})`)
         // It pages nobody, but what is on that host is still not worth an alert.
         const explained = `(${withHost(settings, PING, `${down} unless ${isRoot(settings)}`)})
-* ignoring (host, root) group_left (root) (topk without (root) (1, ${merged(settings, 'count', held(settings, 'probe_explained_by', PING))}) > bool 0)`
+* ignoring (host, node, root) group_left (root) (topk without (root) (1, ${merged(settings, 'count', held(settings, 'probe_explained_by', PING))}) > bool 0)`
         const twoScrapes = 2 * settings.scrapeMs
         return [{ expr: root, forMs: twoScrapes }, { expr: explained, severity: 'info', forMs: twoScrapes }]
       },

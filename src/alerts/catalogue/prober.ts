@@ -1,8 +1,9 @@
 import { MINUTE_MS } from '../durations.ts'
 import type { AlertSpec, Family, Settings } from '../model.ts'
-import { held, of, window } from '../promql.ts'
+import { held, of, ofItsNode, window } from '../promql.ts'
 import { TARGET } from '../templates.ts'
 import { deliveries } from './deliveries.ts'
+import { running } from './running.ts'
 
 const TEN_MINUTES_MS = 10 * MINUTE_MS
 const QUARTER_MS = 15 * MINUTE_MS
@@ -27,14 +28,14 @@ function ofCurlew(settings: Settings, number: 'avg' | 'count', targets: string, 
  * Targets whose next run is late by its timeout, and by how many seconds. Only Curlew knows the timeout: it withdraws what it said
  * of the last run, of which `probe_unknown` is always a part, 60 s after the next one should have ended.
  */
-function overdue(settings: Settings, matchers = ''): string {
+export function overdue(settings: Settings, matchers = ''): string {
   return `time() - ${of(settings, 'probe_next_run_timestamp_seconds', matchers)} > ${Math.max(60, 2 * settings.scrapeMs / 1_000)} unless ${of(settings, 'probe_unknown', matchers)}`
 }
 
 const itself: readonly AlertSpec[] = [
   {
     name: 'CurlewTargetDown', severity: 'critical', scope: 'prober', forMs: 2 * MINUTE_MS, dashboard: 'curlew-prober',
-    expr: (settings) => `${held(settings, 'up')} == 0`,
+    expr: (settings) => ofItsNode(`${held(settings, 'up')} == 0`),
     summary: 'Curlew at {{ $labels.instance }} cannot be scraped',
     description: () => 'Prometheus gets no metrics from {{ $labels.instance }}. What this Curlew watches is not watched: no alert about it will come, and the state of what fires now is not known.',
   },
@@ -103,14 +104,14 @@ const unknowns: readonly AlertSpec[] = [
       return [{ expr: `(${fast})\nor\n(${slow})`, forMs: 2 * settings.scrapeMs }]
     },
     summary: `Curlew at {{ $labels.instance }} cannot tell how ${TARGET} is`,
-    description: () => `The {{ $labels.type }} probe ${TARGET} has had no result for a while, because of trouble at {{ $labels.instance }} itself: no credentials, no permission, no network, no file handles. Nobody would notice if the target failed now. \`curlew check\` on that machine says what is missing.`,
+    description: () => `The {{ $labels.type }} probe ${TARGET} has had no result for a while, because of trouble at {{ $labels.instance }} itself: no credentials, no permission, no network, no file handles, or no answer from the Kubernetes API that it has to ask. Nobody would notice if the target failed now. \`curlew check\` on that machine says what is missing.`,
   },
   {
     name: 'CurlewMostlyUnknown', severity: 'critical', scope: 'prober', forMs: TEN_MINUTES_MS, keepFiringMs: RESTART_MS, dashboard: 'curlew-prober',
     thresholds: { ratio: { value: 0.5, help: 'share of the targets of one Curlew whose last run is unknown' } },
     expr: (settings, { ratio }) => ofCurlew(settings, 'avg', held(settings, 'probe_unknown'), ` > ${ratio}`),
     summary: 'Curlew at {{ $labels.instance }} is blind',
-    description: () => '{{ $value | humanizePercentage }} of the targets of {{ $labels.instance }} have an unknown state, because of trouble of its own: its network, its file handles, its CPU time. No alert about them will come.',
+    description: () => '{{ $value | humanizePercentage }} of the targets of {{ $labels.instance }} have an unknown state, because of trouble of its own: its network, its file handles, its CPU time, or a Kubernetes API that does not answer it. No alert about them will come.',
   },
 ]
 
@@ -121,4 +122,4 @@ const watchdog: AlertSpec = {
   description: () => 'It fires all the time, so that something outside notices when it stops: then Prometheus, Alertmanager or the way from them is broken.',
 }
 
-export const prober: Family = { name: 'prober', alerts: [...itself, ...unknowns, ...deliveries, watchdog] }
+export const prober: Family = { name: 'prober', alerts: [...itself, ...unknowns, ...running, ...deliveries, watchdog] }
