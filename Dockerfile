@@ -15,6 +15,8 @@ COPY scripts scripts
 COPY src src
 COPY tsconfig.json ./
 RUN node scripts/build.ts
+# `curlew` for `kubectl exec`: its first line names the Node of the image, as there may be no env to look for one.
+RUN printf '#!/usr/local/bin/node\nimport("/app/bin/curlew.js")\n' > curlew && chmod 0755 curlew
 RUN mkdir -p /app /state && cp -r package.json bin dist /app/ && install -d -o 65532 -g 65532 /app/node-cache
 # The compiled code is kept in the image, so that a start compiles nothing. Node keeps it by user: the one it will run as.
 USER 65532:65532
@@ -23,6 +25,7 @@ RUN NODE_COMPILE_CACHE=/app/node-cache node /app/bin/curlew.js serve --help
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /app /app
+COPY --from=build /build/curlew /usr/local/bin/curlew
 COPY LICENSE /app/
 COPY --from=build --chown=65532:65532 /state /var/lib/curlew
 ENV NODE_COMPILE_CACHE=/app/node-cache STATE_DIRECTORY=/var/lib/curlew NODE_ENV=production

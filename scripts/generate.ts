@@ -12,6 +12,7 @@ import { NOTIFY } from '../src/notify/metrics.ts'
 import { notifySchema } from '../src/notify/options.ts'
 import { probeTypes } from '../src/probes/index.ts'
 import { configMapsText, dashboardText, datasourcesText, providersText } from './dashboards/index.ts'
+import { allText, chartRulesText, imagesText } from './deploy.ts'
 import { notifyPage } from './reference-notify.ts'
 import { configPage, probesPage } from './reference.ts'
 
@@ -33,6 +34,12 @@ const ARTEFACTS: readonly Artefact[] = [
   { path: 'dashboards/configmap.yaml', render: configMapsText },
   { path: 'dashboards/provisioning/datasources.yaml', render: datasourcesText },
   { path: 'dashboards/provisioning/dashboards.yaml', render: providersText },
+  { path: 'deploy/all.yaml', render: allText },
+  { path: 'deploy/images.txt', render: imagesText },
+  { path: 'deploy/helm/curlew/templates/_rules.tpl', render: chartRulesText },
+  // A chart reads nothing outside its folder.
+  { path: 'deploy/helm/curlew/files/curlew.rules.yml', render: () => rulesText(defaultGroups()) },
+  ...DASHBOARDS.map((uid) => ({ path: `deploy/helm/curlew/files/dashboards/${uid}.json`, render: () => JSON.stringify(JSON.parse(dashboardText(uid))) })),
 ]
 
 function defaultGroups() {

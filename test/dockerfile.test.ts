@@ -40,6 +40,12 @@ describe('the Dockerfile', () => {
     expect(stages.slice(stages.lastIndexOf('FROM'))).not.toContain('RUN')
   })
 
+  it('has the command that the runbooks name, and starts it without a shell', () => {
+    const [, text = ''] = instructions.flatMap(({ rest }) => /^printf '(.+)' > curlew && chmod 0755 curlew$/.exec(rest) ?? [])
+    expect(text.split('\\n')).toEqual(['#!/usr/local/bin/node', 'import("/app/bin/curlew.js")', ''])
+    expect(instructions.some(({ keyword, rest }) => keyword === 'COPY' && rest === '--from=build /build/curlew /usr/local/bin/curlew')).toBe(true)
+  })
+
   it('takes both bases as arguments, and the Node that is pinned', () => {
     expect(instructions.filter(({ keyword }) => keyword === 'FROM').map(({ rest }) => rest.split(' ')[0])).toEqual(['${BUILD_IMAGE}', '${RUNTIME_IMAGE}'])
     const manifest = readFileSync(new URL('package.json', root), 'utf8')
