@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { z } from 'zod'
 
 /**
@@ -10,16 +10,16 @@ import { z } from 'zod'
  * wait for servers and timeouts.
  */
 const SUITES = [
-  { name: 'unit', budget: 90, workers: 3 },
-  { name: 'servers', budget: 120, workers: 3 },
+  { name: 'unit', budget: 90, workers: 4 },
+  { name: 'servers', budget: 120, workers: 4 },
   { name: 'faults', budget: 150, workers: 4 },
-  { name: 'e2e', budget: 90, workers: 2 },
+  { name: 'e2e', budget: 90, workers: 3 },
   { name: 'chaos', budget: 45, workers: 1 },
 ] as const
 
 const report = z.object({
   numPassedTests: z.number(), numFailedTests: z.number(),
-  testResults: z.array(z.object({ name: z.string(), status: z.string(), assertionResults: z.array(z.object({ status: z.string(), fullName: z.string() })) })),
+  testResults: z.array(z.object({ name: z.string(), status: z.string(), assertionResults: z.array(z.object({ status: z.string(), fullName: z.string(), failureMessages: z.array(z.string()).default([]) })) })),
 })
 
 interface Tally {
@@ -64,8 +64,10 @@ function runSuite(name: string, budget: number, workers: number): Tally {
     const broken = testResults.filter((file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed')).map((file) => `did not load or clean up: ${file.name}`)
     const complaints = [...late, ...idle, ...broken]
     const failed = numFailedTests + complaints.length
+    // Whoever sees only the end of the log must see which.
+    const named = testResults.flatMap((file) => file.assertionResults.filter((test) => test.status === 'failed').map((test) => `failed: ${test.fullName} (${relative(root, file.name)})${test.failureMessages[0] === undefined ? '' : `\n    ${test.failureMessages[0].split('\n')[0]}`}`))
     if (status !== 0 && failed === 0) return { passed, failed: 1, seconds, complaints: ['vitest failed though every test passed: see the errors above'] }
-    return { passed, failed, seconds, complaints }
+    return { passed, failed, seconds, complaints: [...complaints, ...named] }
   } catch (error) {
     return { passed: 0, failed: 1, seconds: 0, complaints: [`vitest left no report: ${error instanceof Error ? error.message : String(error)}`] }
   } finally {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { alertOf, notificationOf } from '../bench/notifications.ts'
-import { costLine, delayLine, intakeLine } from '../bench/report.ts'
+import { costLine, delayLine, discoveryLine, intakeLine } from '../bench/report.ts'
 import { readOptions } from '../bench/options.ts'
 import { median, quantile, rounded } from '../bench/stats.ts'
 import { readNotification } from '../src/notify/payload.ts'
@@ -71,5 +71,14 @@ describe('the benchmark', () => {
 
   it('counts as statistics do', () => {
     expect([median([3, 1, 2]), median([4, 1, 2, 3]), quantile([5, 1, 3], 0.99), quantile([5, 1, 3], 0.5), rounded(1234.5), rounded(0.12345)]).toEqual([2, 2.5, 5, 3, 1230, 0.123])
+  })
+
+  it('shows what finding targets in a cluster costs', () => {
+    const { text, json } = discoveryLine({ endpoints: 10_000, cpuSeconds: 1.67, seconds: 4.2, rss: 250, ms: [100, 200, 300] })
+    expect(text.split('\n')).toEqual([
+      'discovery of 10000 endpoints: 1.67 s of CPU from the start (aim ≤3), scheduled after 4.2 s, 250 MB RSS (aim ≤300)',
+      '  from a new endpoint to its probe: p50 200 ms, p99 300 ms, worst 300 ms (3 times; aim ≤2000)',
+    ])
+    expect(json).toMatchObject({ type: 'discovery', endpoints: 10_000, cpu_s: 1.67, rss_mb: 250, p50_ms: 200, max_ms: 300 })
   })
 })

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { startKubeApi } from './support/kube-api.ts'
 import { eventually, freePort, startProcess, temporaryDirectory } from './support/process.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -105,6 +106,26 @@ describe('the packed package', () => {
       expect((await get('another')).status).toBe(401)
     } finally {
       await server.stop()
+    }
+  })
+
+  it('finds targets in a cluster, by the client that it brings', async () => {
+    const api = await startKubeApi()
+    try {
+      api.put({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'redis', namespace: 'shop', annotations: { 'curlew.dev/probe': 'redis' } }, spec: { ports: [{ port: 6379 }] } })
+      api.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'worker-1' } })
+      const config = join(home.path, 'cluster.yaml')
+      writeFileSync(config, `kubernetes: { clusters: [{ name: room, kubeconfig: ${api.kubeconfig()}, inside: true }] }
+discovery: { kubernetes: { annotations: true, health: [nodes] } }
+`)
+      const { code, stdout, stderr } = await run(curlew, ['check', '--plan', '-c', config, '-o', 'json'])
+      expect({ code, stderr: stderr.replace(/^curlew: using .*\n/, '') }).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toContain('redis.shop.svc.cluster.local:6379')
+      // Its probe asks by the client, too: no kubelet is there.
+      const { stdout: checked } = await run(curlew, ['check', 'kube-node', '-c', config, '-o', 'json'])
+      expect(checked).toContain('worker-1')
+    } finally {
+      await api.stop()
     }
   })
 

@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -142,12 +143,15 @@ describe('what is probed', () => {
   })
 
   it('again and again until it is well', async () => {
-    const port = await freePort()
-    const running = runCurlew(['check', `tcp://127.0.0.1:${port}`, '--wait', '20s'], {})
-    const { createServer } = await import('node:net')
-    const server = createServer((socket) => { socket.on('error', () => {}); socket.end() })
-    setTimeout(() => server.listen(port, '127.0.0.1'), 1_200)
-    const { code, stderr } = await running
+    const { createServer } = await import('node:http')
+    let asked = 0
+    const server = createServer((_request, response) => {
+      response.statusCode = ++asked > 1 ? 200 : 503
+      response.end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const { code, stderr } = await runCurlew(['check', `http://127.0.0.1:${port}/`, '--wait', '20s'], {})
     server.close()
     expect(stderr).toContain('0 of 1 ok, waiting')
     expect(code).toBe(0)

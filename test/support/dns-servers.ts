@@ -193,13 +193,13 @@ export const ZONE = {
   sig: 'RRSIG A 8 3 300 20300101000000 20200101000000 12345 good.test. AQIDBA==', loc: 'LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m',
 } as const
 
-/** named, authoritative: good.test (see ZONE; SOA serial 2026010203; big TXT), broken.test (SERVFAIL), all else REFUSED. */
+/** named, authoritative: good.test (see ZONE; the name of a Kubernetes API; SOA serial 2026010203; big TXT), broken.test (SERVFAIL), all else REFUSED. */
 export async function startNamed(directory: string): Promise<RealDns> {
   const port = await freePort()
   const home = join(directory, 'named')
   mkdirSync(home, { recursive: true })
   writeFileSync(join(home, 'good.zone'), [
-    '$TTL 300', '@ SOA ns admin 2026010203 60 60 600 5', '@ NS ns', 'ns A 127.0.0.1',
+    '$TTL 300', '@ SOA ns admin 2026010203 60 60 600 5', '@ NS ns', 'ns A 127.0.0.1', 'kubernetes.default.svc A 192.0.2.6',
     ...Object.entries(ZONE).map(([name, data]) => `${name} ${data}`),
     ...LONG_TEXTS.map((text) => `big TXT "${text}"`), '',
   ].join('\n'))

@@ -88,7 +88,7 @@ export async function startProcess(
 }
 
 /** Polls until `check` returns something true; throws after `withinMs`. */
-export async function eventually<T>(check: () => Promise<T> | T, withinMs = 5_000, what = 'the condition'): Promise<T & {}> {
+export async function eventually<T>(check: () => Promise<T> | T, withinMs = 8_000, what = 'the condition'): Promise<T & {}> {
   const until = Date.now() + withinMs
   let last: unknown
   for (;;) {

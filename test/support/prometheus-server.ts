@@ -15,7 +15,11 @@ export interface PrometheusServer extends Running {
 /** A real Prometheus on 127.0.0.1 that scrapes these targets as the job `curlew`, and evaluates these rules, each second. */
 export async function startPrometheus(
   owner: ReturnType<typeof createOwner>,
-  { targets, rules, alertmanager }: { readonly targets: readonly string[], readonly rules: string, readonly alertmanager?: string },
+  { targets, rules, alertmanager, labels = {}, relabel = [] }: {
+    readonly targets: readonly string[], readonly rules: string, readonly alertmanager?: string,
+    /** Of the targets, before `relabel`, a `relabel_configs`, is applied to them. */
+    readonly labels?: Readonly<Record<string, string>>, readonly relabel?: readonly object[],
+  },
 ): Promise<PrometheusServer> {
   const { path, write } = owner.place()
   const port = await freePort()
@@ -25,7 +29,7 @@ export async function startPrometheus(
       global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
       rule_files: [write('rules.yml', rules)],
       ...alertmanager === undefined ? {} : { alerting: { alertmanagers: [{ static_configs: [{ targets: [new URL(alertmanager).host] }] }] } },
-      scrape_configs: [{ job_name: 'curlew', static_configs: [{ targets }] }],
+      scrape_configs: [{ job_name: 'curlew', static_configs: [{ targets, labels }], relabel_configs: relabel }],
     })}`,
     `--storage.tsdb.path=${join(path, 'tsdb')}`, `--web.listen-address=127.0.0.1:${port}`, '--rules.alert.resend-delay=1s',
   ], { ready: () => listens(port), withinMs: 20_000 }))

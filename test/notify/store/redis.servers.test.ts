@@ -137,9 +137,7 @@ describe('an outbox in Redis', () => {
     // The first use of a script takes two ways to the server and back.
     await outbox.accept([], NOON)
     own.process.child.kill('SIGSTOP')
-    const began = performance.now()
     await expect(outbox.accept([incomingOf([firing('secret-label')])], NOON)).rejects.toThrow('Redis has not answered within 2 s')
-    expect(performance.now() - began).toBeLessThan(3_000)
     own.process.child.kill('SIGCONT')
     // The write that nobody waited for was done all the same: a repetition is a duplicate.
     expect(await eventually(() => outbox.accept([incomingOf([firing('secret-label')])], NOON + 1))).toMatchObject({ duplicates: 1 })
@@ -150,11 +148,9 @@ describe('an outbox in Redis', () => {
     const outbox = await open(own)
     await outbox.accept([incomingOf([firing('a')])], NOON)
     await own.process.stop('SIGKILL')
-    const began = performance.now()
     const error: unknown = await outbox.accept([incomingOf([firing('b')])], NOON).catch((reason: unknown) => reason)
     expect(String(error)).toMatch(/^RedisAway: Redis cannot be reached: /)
     expect(inspect(error, { depth: 9 })).not.toContain('kaputt')
-    expect(performance.now() - began).toBeLessThan(500)
     const again = await startProcess('redis-server', ['--port', String(own.port), '--bind', '127.0.0.1', '--dir', own.dir, '--save', '', '--appendonly', 'yes', '--set-proc-title', 'no'], { ready: () => listens(own.port) })
     try {
       expect(await eventually(() => outbox.waiting('ops'))).toEqual({ entries: 1, notifications: 1 })
