@@ -28,11 +28,11 @@ export interface Curlew extends Contender {
   scrape(): Promise<Scrape>
 }
 
-/** Starts `curlew serve` with this probe entry, and this section `notify`, and waits until it answers. */
-export async function startCurlew({ script }: Launcher, entry: Readonly<Record<string, unknown>>, notify?: Readonly<Record<string, unknown>>): Promise<Curlew> {
+/** Starts `curlew serve` with this probe entry, and these sections besides, and waits until it answers. */
+export async function startCurlew({ script }: Launcher, entry: Readonly<Record<string, unknown>>, sections: Readonly<Record<string, unknown>> = {}): Promise<Curlew> {
   const port = await freePort()
   const config = join(temporaryDirectory().path, 'curlew.yaml')
-  writeFileSync(config, JSON.stringify({ probes: [{ name: 'bench', ...entry }], notify, limits: { series: 10_000_000 } }))
+  writeFileSync(config, JSON.stringify({ probes: [{ name: 'bench', ...entry }], ...sections, limits: { series: 10_000_000 } }))
   const running = await startProcess(process.execPath, [script, 'serve', '-c', config, '--web.listen-address', `127.0.0.1:${port}`, '--log.level', 'warn'], {
     ready: () => fetchText(`http://127.0.0.1:${port}/metrics`).then(() => true, () => false), withinMs: 60_000,
   })

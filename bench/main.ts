@@ -2,6 +2,7 @@
 import { CASES } from './cases.ts'
 import { compare } from './compare.ts'
 import { installCurlew } from './curlew.ts'
+import { discovery } from './discovery.ts'
 import { latencyErrors } from './latency.ts'
 import { memory, startTimes } from './memory.ts'
 import { insideNamespace } from './namespace.ts'
@@ -9,10 +10,10 @@ import { intake } from './notify.ts'
 import { notifyDelays } from './notify-delay.ts'
 import { readOptions, USAGE, type Options } from './options.ts'
 import { ALERTMANAGER, BLACKBOX, missing, SMOKEPING } from './peers.ts'
-import { COST_TITLE, costLine, delayLine, intakeLine, latencyLine, memoryLine, scrapeLine, startLine, type Line } from './report.ts'
+import { COST_TITLE, costLine, delayLine, discoveryLine, intakeLine, latencyLine, memoryLine, scrapeLine, startLine, type Line } from './report.ts'
 import { scrapeCost } from './scrape.ts'
 
-const PARTS = [...new Set(CASES.map(({ part }) => part)), 'latency', 'scrape', 'memory', 'start', 'notify']
+const PARTS = [...new Set(CASES.map(({ part }) => part)), 'latency', 'scrape', 'memory', 'start', 'notify', 'discovery']
 
 try {
   const options = readOptions(process.argv.slice(2), PARTS)
@@ -46,5 +47,6 @@ async function bench(options: Options): Promise<number> {
     if (lacksPeer !== undefined) process.stderr.write(`curlew bench: ${lacksPeer}\n`)
     for (const delay of await notifyDelays(launcher, lacksPeer === undefined, options)) print(delayLine(delay))
   }
+  if (wanted('discovery')) print(discoveryLine(await discovery(launcher, options)))
   return 0
 }

@@ -45,7 +45,7 @@ export function notifyTo(url: string, directory: string): Record<string, unknown
 
 /** Starts Curlew and waits until its outbox is open. */
 export async function startForwarder(launcher: Launcher, entry: Readonly<Record<string, unknown>>, url: string, directory: string): Promise<Curlew & { readonly hook: string }> {
-  const curlew = await startCurlew(launcher, entry, notifyTo(url, directory))
+  const curlew = await startCurlew(launcher, entry, { notify: notifyTo(url, directory) })
   await eventually(async () => sumOf((await curlew.scrape()).text, /^curlew_notify_up /) === 1, 10_000, 'an open outbox')
   return { ...curlew, hook: `http://127.0.0.1:${curlew.port}/webhook/alertmanager` }
 }

@@ -1,4 +1,5 @@
 import type { Cost, Measured } from './compare.ts'
+import type { Discovered } from './discovery.ts'
 import type { LatencyError } from './latency.ts'
 import type { Memory } from './memory.ts'
 import type { Intake } from './notify.ts'
@@ -69,6 +70,18 @@ export function memoryLine({ rest, perThousand }: Memory): Line {
   return {
     text: `memory at rest: ${rss} MB RSS, ${pss} MB PSS (aim ≤90); ${more} MB for each further 1,000 targets`,
     json: { type: 'memory', rest_rss_mb: rss, rest_pss_mb: pss, per_1000_targets_mb: more, aim: 90 },
+  }
+}
+
+export function discoveryLine({ endpoints, cpuSeconds, seconds, rss, ms }: Discovered): Line {
+  const [cpu, took, memory] = [rounded(cpuSeconds), rounded(seconds), rounded(rss)]
+  const [p50, p99, max] = quantiles(ms)
+  return {
+    text: [
+      `discovery of ${endpoints} endpoints: ${cpu} s of CPU from the start (aim ≤3), scheduled after ${took} s, ${memory} MB RSS (aim ≤300)`,
+      `  from a new endpoint to its probe: p50 ${p50} ms, p99 ${p99} ms, worst ${max} ms (${ms.length} times; aim ≤2000)`,
+    ].join('\n'),
+    json: { type: 'discovery', endpoints, cpu_s: cpu, seconds: took, rss_mb: memory, p50_ms: p50, p99_ms: p99, max_ms: max, times: ms.length, aim_cpu_s: 3, aim_rss_mb: 300, aim_ms: 2_000 },
   }
 }
 

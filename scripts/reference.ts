@@ -60,7 +60,8 @@ function typeSections(type: ProbeType): string[] {
   return [
     `## ${type.type}`,
     type.summary,
-    `Target: ${target.description ?? ''}.${type.defaultTargets ? ' Without a target every server of resolv.conf is one.' : ''} URL schemes: ${type.schemes.map((scheme) => `\`${scheme}://\``).join(', ')}.`,
+    `Target: ${target.description ?? ''}.${type.defaultTargets ? ' Without a target every server of resolv.conf is one.' : ''}${type.schemes.length > 0 ? ` URL schemes: ${type.schemes.map((scheme) => `\`${scheme}://\``).join(', ')}.` : ''}`,
+    ...type.everyMs === undefined ? [] : [`\`every\` is ${formatDuration(type.everyMs)} unless given.`],
     ...type.bounds ? [`A config may have at most ${type.bounds.targets} targets of this type, those with \`cron\` included, and no two runs of one within ${formatDuration(type.bounds.everyMs)}.`] : [],
     `\`\`\`yaml\n${stringify({ probes: [{ name: `my-${type.type}`, type: type.type, ...type.example }] })}\`\`\``,
     '### Options',

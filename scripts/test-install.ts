@@ -76,7 +76,7 @@ function underLock(lock: string, flag: keyof typeof UNDER_LOCK): void {
 async function report(still: readonly Package[]): Promise<void> {
   const rows = [
     ...PACKAGES.filter((entry) => !still.includes(entry)),
-    ...SUITE_PACKAGES.filter(isUnpacked).map((entry) => ({ ...entry, name: `${entry.suite}/${entry.name}`, version: [suiteCommand(entry, entry.commands[0]), '--version'] as const })),
+    ...SUITE_PACKAGES.filter(isUnpacked).map((entry) => ({ ...entry, name: `${entry.suite}/${entry.name}`, version: [suiteCommand(entry, entry.commands[0]), ...(entry.version ?? ['--version'])] as const })),
   ]
   const versions = await Promise.all(rows.map(versionOf))
   for (const [index, { name, why }] of rows.entries()) console.log(`${name.padEnd(14)} ${(versions[index] ?? '').padEnd(34)} ${why}`)
