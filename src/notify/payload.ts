@@ -31,14 +31,14 @@ export function readNotification(body: Uint8Array, now: number = Date.now()): No
   }
   if (list.length > MOST_ALERTS) throw new BadPayload(`expected at most ${MOST_ALERTS} alerts, got ${list.length}`)
   const alerts = list.map((item: unknown, index) => readAlert(item, `alerts[${index}]`, now))
-  const truncated = Number(root['truncatedAlerts'] ?? 0)
+  const truncated = root['truncatedAlerts']
   return {
     context: {
       receiver: unquoteMeta(textOf(root['receiver'], LONGEST.context)),
       groupKey: textOf(root['groupKey'], LONGEST.context),
       groupLabels: labelsOf(root['groupLabels'] ?? {}, 'groupLabels', LONGEST.label),
       externalURL: urlOf(root['externalURL']),
-      truncatedAlerts: Number.isSafeInteger(truncated) && truncated > 0 ? truncated : 0,
+      truncatedAlerts: typeof truncated === 'number' && Number.isSafeInteger(truncated) && truncated > 0 ? truncated : 0,
       ...(typeof root['notification_reason'] === 'string' && root['notification_reason'] !== '' ? { reason: textOf(root['notification_reason'], LONGEST.context) } : {}),
     },
     alerts,
@@ -95,7 +95,7 @@ function labelsOf(value: unknown, path: string, longest: number): Labels {
 
 /** Of all labels, before anything is cut: 16 hex digits of SHA-256. */
 function fingerprintOf(labels: Readonly<Record<string, unknown>>): string {
-  const sorted = Object.entries(labels).filter(([, value]) => value !== null).map(([name, value]) => [name, String(value)] as const).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const sorted = Object.entries(labels).filter(([, value]) => value !== null).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)] as const).toSorted(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256').update(JSON.stringify(sorted)).digest('hex').slice(0, 16)
 }
 

@@ -175,6 +175,10 @@ describe('whatever comes', () => {
   })
 
   it('JSON in the place of anything', () => {
+    // What cannot be made a text or a number, beyond the labels that are read too.
+    const many = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`l${index}`, 'x']))
+    expect(readable(Buffer.from(JSON.stringify(notification([{ status: 'firing', labels: { ...many, last: { toString: [] } } }], {}))))).toBe(true)
+    expect(readable(Buffer.from(JSON.stringify(notification([alert({})], { truncatedAlerts: { toString: [] } }))))).toBe(true)
     const keys = ['status', 'labels', 'annotations', 'startsAt', 'endsAt', 'generatorURL', 'fingerprint', 'receiver', 'groupKey', 'groupLabels', 'externalURL', 'truncatedAlerts', 'notification_reason']
     fc.assert(fc.property(fc.constantFrom(...keys), fc.jsonValue(), (key, value) => readable(Buffer.from(JSON.stringify(notification([alert({ [key]: value })], { [key]: value }))))), { numRuns: 500 })
     fc.assert(fc.property(fc.jsonValue(), (value) => readable(Buffer.from(JSON.stringify(value)))))
