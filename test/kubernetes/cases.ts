@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { parse } from 'yaml'
 import { clusterClient } from '../../src/kubernetes/client.ts'
 import { createInformer } from '../../src/kubernetes/informer.ts'
 import { createElector } from '../../src/kubernetes/lease.ts'
@@ -374,7 +375,7 @@ export function kubeCases(start: () => Promise<Server>): void {
 
 /** The kubeconfig's cluster, as someone else. */
 function kubeconfigWith(file: string, user: object): object {
-  const { clusters, contexts, ...rest } = JSON.parse(readFileSync(file, 'utf8')) as { clusters: object[], contexts: { name: string, context: object }[] }
+  const { clusters, contexts, ...rest } = parse(readFileSync(file, 'utf8')) as { clusters: object[], contexts: { name: string, context: object }[] }
   return { ...rest, clusters, users: [{ name: 'other', user }], contexts: contexts.map(({ name, context }) => ({ name, context: { ...context, user: 'other' } })) }
 }
 
