@@ -14,7 +14,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'job-set.ts': ['core', 'shards.ts'],
   'checked.ts': ['core', 'config', 'exporter/families.ts', 'probes/index.ts'],
   words: ['core'],
-  kubernetes: ['core', 'probes/lib/resolve.ts'],
+  kubernetes: ['core', 'children.ts', 'probes/lib/resolve.ts'],
   probes: ['core', 'children.ts', 'kubernetes'],
   // Both ends speak the same.
   mesh: ['core', 'probes/lib/mesh-wire.ts'],
@@ -29,7 +29,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   notify: ['core', 'words', 'children.ts', 'probes/lib/proxy-options.ts', 'probes/lib/http-proxy-rules.ts', 'probes/lib/tls-context.ts'],
   alerts: ['core'],
   config: ['core', 'probes/index.ts', 'notify/options.ts', 'notify/rules.ts', 'discover/kubernetes/options.ts', 'discover/kubernetes/template.ts', 'kubernetes/options.ts', 'mesh/options.ts'],
-  'discovering.ts': ['core', 'config', 'probes/index.ts', 'kubernetes', 'discover'],
+  'discovering.ts': ['core', 'words', 'config', 'probes/index.ts', 'kubernetes', 'discover'],
   'runtime.ts': ['core', 'words', 'checked.ts', 'discovering.ts', 'children.ts', 'log.ts', 'shards.ts', 'job-set.ts', 'place.ts', 'config', 'probes/index.ts', 'each.ts', 'kubernetes', 'discover', 'diagnose', 'exporter', 'mesh', 'notify'],
   commands: ['core', 'words', 'log.ts', 'alerts', 'config', 'notify', 'probes/index.ts', 'report', 'discover', 'diagnose', 'exporter/server.ts', 'exporter/web-config.ts', 'each.ts', 'round.ts', 'checked.ts', 'discovering.ts', 'runtime.ts'],
   'cli.ts': ['commands', 'core'],

@@ -5,7 +5,7 @@ import { isUnpacked, SID_ETCD, unpack } from './debian-suite.ts'
 const { KUBECONFIG: kubeconfig, KUBE_APISERVER: program } = process.env
 
 if (kubeconfig) {
-  console.log(`test:kubernetes: the cluster of ${kubeconfig}`)
+  console.log(`test:kubernetes: the cluster of ${kubeconfig}, which must be older than ten minutes: what it has compacted is asked for`)
 } else if (program) {
   try {
     accessSync(program, constants.X_OK)

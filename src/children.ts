@@ -18,16 +18,22 @@ export interface Child {
 
 const children = new Set<Child>()
 
+/** Where other than that of our own helpers. */
+export interface Surroundings {
+  readonly env?: NodeJS.ProcessEnv
+  readonly cwd?: string
+}
+
 /**
- * Starts a helper process. It has pipes and no secrets in its environment, keeps nothing of ours alive, and is killed when
+ * Starts a helper process. It has pipes and no secrets in its environment unless it is given one, keeps nothing of ours alive, and is killed when
  * this process ends, unless it hangs; it must end by itself when its standard input does, for that case and when we are killed. Nobody may wait
  * for its end without a deadline: one that hangs in the kernel outlives even SIGKILL.
  * Throws ProbeFailure('prober_children') at the limit, and what `spawn` throws.
  */
-export function startChild(command: string, args: readonly string[], onGone: (why: string) => void): Child {
+export function startChild(command: string, args: readonly string[], onGone: (why: string) => void, { env = { PATH: process.env['PATH'] }, cwd = '/' }: Surroundings = {}): Child {
   if (children.size >= MOST_CHILDREN) throw new ProbeFailure('prober_children', `${children.size} helper processes run already`)
   // Away from the mounts that are probed, and from the terminal: an interrupt is for us to handle.
-  const started = spawn(command, args, { cwd: '/', env: { PATH: process.env['PATH'] }, stdio: 'pipe', detached: true })
+  const started = spawn(command, args, { cwd, env, stdio: 'pipe', detached: true })
   // Without a file to spare Node makes no pipes at all, and the error that it reports later says no more than this.
   if (!(started.stdin as unknown)) { // safe: its type knows the pipes only
     started.once('error', () => {})
@@ -57,7 +63,17 @@ export function stuckChildren(): number {
   return [...children].filter(({ stuck }) => stuck).length
 }
 
+/** Kills a child and all that it has started. */
+export function killChild({ pid, process: started }: Child): void {
+  try {
+    // It leads a group of its own.
+    if (pid > 0) process.kill(-pid, 'SIGKILL')
+  } catch {
+    started.kill('SIGKILL')
+  }
+}
+
 /** One that hangs would not end for it either: it would be past every signal, holding its locks, and leave its file behind. */
 function killAll(): void {
-  for (const child of children) if (!child.stuck) child.process.kill('SIGKILL')
+  for (const child of children) if (!child.stuck) killChild(child)
 }

@@ -36,3 +36,14 @@ export interface DiscoveryRefusal {
   readonly namespace?: string | undefined
   readonly message: string
 }
+
+const IN_CLUSTERS = 'kubernetes:'
+
+/** The label `source` of a source in a cluster: `kubernetes:room-a:nodes`. */
+export function clusterSource({ cluster, source }: Pick<DiscoverySource, 'cluster' | 'source'>): string {
+  return `${IN_CLUSTERS}${cluster}:${source}`
+}
+
+export function isClusterSource(name: string): boolean {
+  return name.startsWith(IN_CLUSTERS)
+}

@@ -1,8 +1,9 @@
 import type { Dispatcher } from 'undici'
+import { orAbort } from '../core/run.ts'
 import { VERSION } from '../core/version.ts'
 import type { Connection, Session } from './connection.ts'
 import { deadline } from './deadline.ts'
-import { answerError, networkError, sentence } from './errors.ts'
+import { answerError, networkError, sentence, type Called } from './errors.ts'
 import { KubeError, type KubeCall } from './model.ts'
 
 /** A call with what only this room says of it. */
@@ -11,6 +12,8 @@ export interface Request extends Omit<KubeCall, 'timeoutMs'> {
   readonly accept?: string | undefined
   /** Of sentences; the method unless given. */
   readonly verb?: string
+  /** There are credentials: from here on it is the API that is waited for. */
+  readonly onAsked?: () => void
 }
 
 /** What one who holds a client calls by. */
@@ -35,16 +38,21 @@ export async function call<T>(caller: Caller, request: Request, read: (response:
   await caller.connection.load()
   const end = deadline(request.timeoutMs, [caller.signal, request.signal])
   let response: Response | undefined
+  let asked = false
   try {
-    const session = await orEnd(caller.connection.session(), end.signal)
+    // What knows no deadline, such as a credential plugin, goes on by itself, but nobody waits longer than theirs.
+    const session = await orAbort(() => caller.connection.session(), end.signal)
+    asked = true
+    request.onAsked?.()
     response = await send(session, request, end.signal)
     if (response.statusCode === 401) {
-      const renewed = await orEnd(caller.connection.session(session), end.signal)
+      const renewed = await orAbort(() => caller.connection.session(session), end.signal)
       await response.body.dump({ limit: 65_536 })
       response = await send(renewed, request, end.signal)
     }
     return await read(response, end.signal)
   } catch (error) {
+    if (!asked && end.passed()) throw noCredentials(caller.cluster, error)
     if (end.passed()) throw new KubeError('timeout', sentence(called, `no whole answer within ${request.timeoutMs} ms`), { cause: error })
     if (caller.signal.aborted) throw new KubeError('unreachable', sentence(called, 'the client was closed'), { cause: error })
     if (end.signal.aborted) throw new KubeError('timeout', sentence(called, 'given up before the answer'), { cause: error })
@@ -56,7 +64,7 @@ export async function call<T>(caller: Caller, request: Request, read: (response:
 }
 
 /** The body of a 2xx answer as text, at most `mostBytes`; an error for every other one. */
-export async function textOf(called: { readonly cluster: string, readonly verb: string, readonly path: string }, response: Response, mostBytes: number): Promise<string> {
+export async function textOf(called: Called, response: Response, mostBytes: number): Promise<string> {
   if (response.statusCode >= 200 && response.statusCode < 300) return await readBody(called, response, mostBytes)
   throw await refusalOf(called, response)
 }
@@ -66,19 +74,24 @@ export async function known({ cluster, connection, signal }: Caller, timeoutMs: 
   await connection.load()
   const end = deadline(timeoutMs, [signal])
   try {
-    return await orEnd(connection.session(), end.signal)
+    return await orAbort(() => connection.session(), end.signal)
   } catch (error) {
     if (error instanceof KubeError || !end.signal.aborted) throw error
     throw end.passed()
-      ? new KubeError('timeout', `cluster ${cluster}: no credentials within ${timeoutMs} ms`, { cause: error })
+      ? noCredentials(cluster, error)
       : new KubeError('unreachable', `cluster ${cluster}: the client was closed`, { cause: error })
   } finally {
     end.clear()
   }
 }
 
+/** What takes time before the API is asked is a credential plugin alone. */
+export function noCredentials(cluster: string, cause: unknown): KubeError {
+  return new KubeError('unauthorized', `cluster ${cluster}: no credentials could be had: the credential plugin does not answer`, { cause })
+}
+
 /** The error that an answer other than 2xx says. */
-export async function refusalOf(called: { readonly cluster: string, readonly verb: string, readonly path: string }, response: Response): Promise<KubeError> {
+export async function refusalOf(called: Called, response: Response): Promise<KubeError> {
   const retryAfter = response.headers['retry-after']
   // The status is what counts: a long or broken text beside it must not hide it.
   const body = await readBody(called, response, 65_536).catch(() => '')
@@ -86,7 +99,7 @@ export async function refusalOf(called: { readonly cluster: string, readonly ver
 }
 
 /** Rejects with `protocol` when there is more than `mostBytes`. */
-export async function readBody(called: { readonly cluster: string, readonly verb: string, readonly path: string }, response: Response, mostBytes: number): Promise<string> {
+export async function readBody(called: Called, response: Response, mostBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   // safe: undici's body yields Buffers unless an encoding is set
@@ -103,7 +116,7 @@ async function send(session: Session, request: Request, signal: AbortSignal): Pr
   const method = request.method ?? 'GET'
   const body = request.body === undefined ? undefined : JSON.stringify(request.body)
   // Undici looks at the signal once it is connected: a server that accepts and says nothing would be waited for beyond it.
-  const once = () => orEnd(session.dispatcher.request({
+  const once = () => orAbort(() => session.dispatcher.request({
     origin, method, signal,
     path: `${pathname.replace(/\/$/, '')}${request.path}`,
     headers: {
@@ -120,22 +133,5 @@ async function send(session: Session, request: Request, signal: AbortSignal): Pr
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     if (method !== 'GET' || signal.aborted || !STALE.has(code)) throw error
     return await once()
-  }
-}
-
-/** What knows no deadline, such as a credential plugin, goes on by itself, but nobody waits longer than theirs. */
-async function orEnd<T>(promise: Promise<T>, end: AbortSignal): Promise<T> {
-  // Whatever comes of it now, nobody is there to take it: unhandled, it would end the process.
-  if (end.aborted) promise.catch(() => undefined)
-  end.throwIfAborted()
-  let stop = () => {}
-  const ended = new Promise<never>((_, reject) => {
-    stop = () => reject(new Error('ended'))
-    end.addEventListener('abort', stop)
-  })
-  try {
-    return await Promise.race([promise, ended])
-  } finally {
-    end.removeEventListener('abort', stop)
   }
 }

@@ -2,12 +2,11 @@ import { call, known, readBody, textOf, type Caller } from './call.ts'
 import { openConnection, type Connection } from './connection.ts'
 import { sentence } from './errors.ts'
 import { listAll } from './list.ts'
-import { KubeError, type ClusterAccess, type KubeCall, type WatchingClient } from './model.ts'
+import { KubeError, TIMEOUT_MS, type ClusterAccess, type KubeCall, type WatchingClient } from './model.ts'
 import { watch } from './watch.ts'
 
 const MOST_JSON_BYTES = 64 * 1024 * 1024
 const MOST_TEXT_BYTES = 1024 * 1024
-const TIMEOUT_MS = 10_000
 
 /** Who has the same access shares its connections; the last to close ends them. */
 const shared = new Map<string, { readonly connection: Connection, holders: number }>()

@@ -4,7 +4,8 @@ import type { RequestOptions } from 'node:https'
 import type { Dispatcher } from 'undici'
 import { loadAccess, stampOf, wrong, type Loaded } from './kubeconfig.ts'
 import { lookupWithin } from './lookup.ts'
-import { KubeError, type ClusterAccess, type Credentials } from './model.ts'
+import { KubeError, TIMEOUT_MS, type ClusterAccess, type Credentials } from './model.ts'
+import { PLUGIN_MS, PluginMissing } from './plugin.ts'
 
 /** What a call needs: where to, over which connections, and as whom. */
 export interface Session {
@@ -30,8 +31,8 @@ export interface Connection {
 const BELIEVED_MS = 250
 /** How long credentials that could not be had are not tried for again, ms: a plugin that fails must not be started by every call. */
 const FAILED_MS = 1_000
-/** After this long a credential plugin that does not answer is no longer waited for, ms. */
-const PLUGIN_MS = 60_000
+/** After this long credentials are no longer waited for, ms: whom the library asks, an OIDC provider, may never answer. */
+const LONGEST_LOOK_MS = PLUGIN_MS + 5_000
 /** Sockets of one access: every watch takes one, calls at the same time one each. */
 const MOST_SOCKETS = 256
 /** Shorter than the 60 s after which load balancers forget an idle connection. */
@@ -56,12 +57,13 @@ export function openConnection(access: ClusterAccess, prefix = ''): Connection {
     const [{ KubeConfig }, undici] = await libraries()
     if (!loaded || refused || stampsOf(loaded) !== loaded.stamps) {
       const next = loadAccess(() => new KubeConfig(), access, prefix)
+      loaded?.plugin?.stop()
       loaded = { ...next, stamps: stampsOf(next) }
     }
     const { kubeconfig, server, namespace } = loaded
     const options = await optionsOf(kubeconfig, access)
     if (ended) throw closed()
-    return { server, namespace, dispatcher: await dispatcherFor(undici, kubeconfig, options), headers: headersOf(options), credentials: credentialsOf(options) }
+    return { server, namespace, dispatcher: await dispatcherFor(undici, kubeconfig, options), headers: headersOf(options), credentials: { ...credentialsOf(options), proxyUrl: kubeconfig.getCurrentCluster()?.proxyUrl || undefined } }
   }
 
   /** The connections are kept for as long as whom they trust and who they say they are stays the same. */
@@ -94,7 +96,7 @@ export function openConnection(access: ClusterAccess, prefix = ''): Connection {
       const now = performance.now()
       // Another call may have met the same 401 and looked already.
       if (last && (refused ? refused !== last.session : now - last.at < BELIEVED_MS)) return Promise.resolve(last.session)
-      if (pending && now - pending.at < PLUGIN_MS) return pending.session
+      if (pending && now - pending.at < LONGEST_LOOK_MS) return pending.session
       if (failed && now - failed.at < FAILED_MS) return Promise.reject(failed.error)
       const asked = { session: look(refused !== undefined), at: now }
       pending = asked
@@ -113,27 +115,27 @@ export function openConnection(access: ClusterAccess, prefix = ''): Connection {
     },
     destroy() {
       ended = true
+      loaded?.plugin?.stop()
       for (const dispatcher of [...retiring, ...(current ? [current.dispatcher] : [])]) void dispatcher.destroy().catch(() => undefined)
       current = undefined
     },
   }
 }
 
-/** TLS options and headers, by the library: this runs credential plugins and reads the files. */
+/** TLS options and headers, by the library: this reads the files, and runs the plugin. */
 async function optionsOf(kubeconfig: KubeConfig, access: ClusterAccess): Promise<RequestOptions> {
   const options: RequestOptions = {}
   try {
     await kubeconfig.applyToHTTPSOptions(options)
     return options
   } catch (error) {
-    // A plugin's answer that is not JSON is quoted in the error, and may be a token.
-    const message = error instanceof SyntaxError ? 'the credential plugin\'s answer is not JSON' : error instanceof Error ? error.message : String(error)
-    if (error instanceof Error && 'code' in error) throw wrong(access, message)
+    const message = error instanceof Error ? error.message : String(error)
+    if (error instanceof PluginMissing || (error instanceof Error && 'code' in error)) throw wrong(access, message)
     throw new KubeError('unauthorized', wrong(access, `no credentials could be had: ${message}`).message)
   }
 }
 
-async function createDispatcher(undici: Undici, kubeconfig: KubeConfig, proxyUrl: string | undefined, tls: object, timeoutMs = 10_000): Promise<Dispatcher> {
+async function createDispatcher(undici: Undici, kubeconfig: KubeConfig, proxyUrl: string | undefined, tls: object, timeoutMs = TIMEOUT_MS): Promise<Dispatcher> {
   if (proxyUrl?.startsWith('socks')) return await socksDispatcher(kubeconfig)
   // A watch holds a connection of HTTP/1.1 for itself: where it is lost, nothing else is.
   const pool = { connections: MOST_SOCKETS, allowH2: false, keepAliveTimeout: IDLE_MS, keepAliveMaxTimeout: IDLE_MS, headersTimeout: 0, bodyTimeout: 0 }
@@ -165,6 +167,7 @@ function credentialsOf(options: RequestOptions): Credentials {
     ca: text(options.ca), cert: text(options.cert), key: text(options.key),
     token: /^Bearer (.+)$/.exec(headersOf(options)['authorization'] ?? '')?.[1],
     insecureSkipVerify: options.rejectUnauthorized === false,
+    serverName: options.servername || undefined,
   }
 }
 

@@ -3,6 +3,8 @@ export interface Deadline {
   readonly signal: AbortSignal
   /** Whether the time was what ended it. */
   passed(): boolean
+  /** From now on the signals alone end it. */
+  lift(): void
   /** Must be called at the end, else a timer and listeners stay. */
   clear(): void
 }
@@ -23,6 +25,7 @@ export function deadline(ms: number, signals: readonly (AbortSignal | undefined)
   return {
     signal: controller.signal,
     passed: () => passed,
+    lift: () => clearTimeout(timer),
     clear() {
       clearTimeout(timer)
       for (const signal of signals) signal?.removeEventListener('abort', abort)

@@ -36,6 +36,7 @@ export function networkError(called: Called, error: unknown): KubeError {
   if (error instanceof KubeError) return error
   const { code, message } = about(error)
   const trouble = code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'timeout' : isTls(code, message) ? 'tls' : 'unreachable'
+  if (code !== undefined && UNTRUSTED.has(code)) return new KubeError('tls', sentence(called, `the server's certificate is not of the authority that the access trusts, a kubeconfig's or the ServiceAccount's ca.crt (${code})`), { cause: error })
   const words = { timeout: 'no connection in time', tls: 'TLS failed', unreachable: 'the connection failed' }[trouble]
   return new KubeError(trouble, sentence(called, `${words}: ${code === undefined || !/^[A-Z]/.test(code) || message.includes(code) ? message : `${code}: ${message}`}`), { cause: error })
 }
@@ -70,6 +71,9 @@ function about(error: unknown): { readonly code: string | undefined, readonly me
   if (!(error instanceof Error)) return { code: undefined, message: String(error) }
   return { code: 'code' in error && typeof error.code === 'string' ? error.code : undefined, message: error.message }
 }
+
+/** For these Node's own sentence recommends a switch of Node's, which would not help here. */
+const UNTRUSTED: ReadonlySet<string> = new Set(['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'SELF_SIGNED_CERT_IN_CHAIN', 'DEPTH_ZERO_SELF_SIGNED_CERT'])
 
 /** OpenSSL's verdicts on a certificate as Node names them, and errors of the handshake. */
 function isTls(code: string | undefined, message: string): boolean {

@@ -32,6 +32,8 @@ export function createInformer<T>({ client, selection, project, onChange, onTrou
   let trouble: KubeError | undefined
   /** Failures since something last went well. */
   let failures = 0
+  /** Among them, versions that were too old: after an outage the first is no more than what is to be expected. */
+  let tooOld = 0
   let wake = () => {}
 
   const held = (raw: unknown): Held<T> | undefined => {
@@ -42,6 +44,7 @@ export function createInformer<T>({ client, selection, project, onChange, onTrou
   }
   const fresh = () => {
     failures = 0
+    tooOld = 0
     freshAt = Date.now()
   }
   const works = () => {
@@ -105,7 +108,7 @@ export function createInformer<T>({ client, selection, project, onChange, onTrou
         failures++
         // After these the version says nothing any more: what is held may have gone by.
         if (met.trouble === 'gone' || met.trouble === 'protocol') version = undefined
-        if (met.trouble === 'gone' && failures === 1) continue
+        if (met.trouble === 'gone' && ++tooOld === 1) continue
         trouble = met
         tell(met)
         await pause(Math.max(jittered(Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1))), Math.min(met.retryAfterMs ?? 0, LONGEST_ASKED_MS)))

@@ -5,9 +5,8 @@ import { z } from 'zod'
 import { readYaml } from '../core/yaml.ts'
 import { short } from './errors.ts'
 import { KubeError, type ClusterAccess } from './model.ts'
-
-/** Where the ServiceAccount of a pod lies; the library puts a prefix before it. */
-const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+import { createPlugin, readExec, type Plugin } from './plugin.ts'
+import { SERVICE_ACCOUNT_DIRECTORY } from './well-known.ts'
 
 export interface Loaded {
   readonly kubeconfig: KubeConfig
@@ -15,18 +14,17 @@ export interface Loaded {
   readonly namespace: string
   /** What it was read from, and what it points to: a change of one of them means to load anew. */
   readonly files: readonly string[]
+  /** Runs for as long as what was loaded is in use. */
+  readonly plugin: Plugin | undefined
 }
 
 /** What the library leaves out of a user: kubectl's name of a token's file is `tokenFile`. */
 const users = z.object({ users: z.array(z.object({ name: z.string(), user: z.object({ tokenFile: z.string().optional() }).nullish() })).nullish() })
 
-/** A plugin that is run for credentials (client.authentication.k8s.io). */
-const plugin = z.looseObject({ command: z.string(), apiVersion: z.string().optional(), env: z.array(z.unknown()).nullish() })
+/** Logins by programs that the library would run while the event loop waits; kubectl has dropped them for `exec` in 1.26. */
+const DROPPED: Readonly<Record<string, string>> = { gcp: 'gke-gcloud-auth-plugin', azure: 'kubelogin' }
 
-/** What plugins are told in their environment, which the library leaves out: some answer in an old version without it, or ask a person. */
-const aboutCall = ({ apiVersion }: { readonly apiVersion?: string | undefined }) => (
-  { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify({ apiVersion, kind: 'ExecCredential', spec: { interactive: false } }) }
-)
+const anyProvider = z.object({ name: z.string(), config: z.object({ exec: z.unknown().optional() }).nullish() })
 
 /** How the library keeps that a token stands in a file. */
 const fileProvider = z.object({ config: z.object({ tokenFile: z.string() }) })
@@ -51,6 +49,7 @@ export function loadAccess(create: () => KubeConfig, access: ClusterAccess, pref
   }
   if (cluster.server.startsWith('http:')) Object.assign(cluster, { skipTLSVerify: true })
 
+  const plugin = ownPlugin(kubeconfig, access)
   const user = kubeconfig.getCurrentUser()
   const { data: provider } = fileProvider.safeParse(user?.authProvider)
   const files = [access.kubeconfig, cluster.caFile, user?.certFile, user?.keyFile, provider?.config.tokenFile]
@@ -58,6 +57,7 @@ export function loadAccess(create: () => KubeConfig, access: ClusterAccess, pref
     kubeconfig,
     server: cluster.server,
     namespace: context.namespace?.trim() || 'default',
+    plugin,
     files: files.filter((file): file is string => typeof file === 'string' && file !== ''),
   }
 }
@@ -66,7 +66,7 @@ function loadPod(kubeconfig: KubeConfig, access: ClusterAccess, prefix: string):
   for (const name of ['KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT']) {
     if (!process.env[name]) throw wrong(access, `${name} is not set: outside a pod a kubeconfig is needed`)
   }
-  readable(access, `${prefix}${SERVICE_ACCOUNT}/token`, 'the token of the ServiceAccount (automountServiceAccountToken must not be false)')
+  readable(access, `${prefix}${SERVICE_ACCOUNT_DIRECTORY}/token`, 'the token of the ServiceAccount (automountServiceAccountToken must not be false)')
   kubeconfig.loadFromCluster(prefix)
 }
 
@@ -88,11 +88,30 @@ function loadFile(kubeconfig: KubeConfig, access: ClusterAccess, file: string): 
     if (!tokenFile) continue
     kubeconfig.users = kubeconfig.users.map((known) => (known.name === name ? { ...known, token: '', authProvider: { name: 'tokenFile', config: { tokenFile: at(tokenFile) } } } : known))
   }
-  kubeconfig.users = kubeconfig.users.map((known) => {
-    const exec = plugin.safeParse(known.exec).data
-    return exec ? { ...known, exec: { ...exec, command: exec.command.includes('/') ? at(exec.command) : exec.command, env: [...exec.env ?? [], aboutCall(exec)] } } : known
-  })
   if (access.context !== undefined) kubeconfig.setCurrentContext(access.context)
+}
+
+/** The current user's plugin in the place of the library's. */
+function ownPlugin(kubeconfig: KubeConfig, access: ClusterAccess): Plugin | undefined {
+  const user = kubeconfig.getCurrentUser()
+  const file = access.kubeconfig
+  if (!user || file === undefined) return undefined
+  const { data: provider } = anyProvider.safeParse(user.authProvider)
+  if (provider && (provider.name in DROPPED || provider.config?.exec !== undefined)) {
+    throw wrong(access, `${file}: user ${user.name}: auth-provider ${provider.name} is one that kubectl has dropped too: expected exec${provider.name in DROPPED ? ` with ${DROPPED[provider.name]}` : ''}`)
+  }
+  let exec: ReturnType<typeof readExec>
+  try {
+    exec = readExec(user)
+  } catch (error) {
+    throw wrong(access, `${file}: user ${user.name}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  if (!exec) return undefined
+  kubeconfig.users = kubeconfig.users.map((known) => (known.name === user.name ? { ...known, exec: undefined } : known))
+  const command = exec.command.includes('/') ? resolve(dirname(file), exec.command) : exec.command
+  const plugin = createPlugin({ ...exec, command }, kubeconfig.getCurrentCluster())
+  kubeconfig.addAuthenticator(plugin)
+  return plugin
 }
 
 /** When a file was written, to see that it is another one; undefined where there is none. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { inNamespace } from './collections.ts'
 import { deadline } from './deadline.ts'
 import { KubeError, type KubeClient, type KubeTrouble } from './model.ts'
 
@@ -94,7 +95,7 @@ export function createElector({ client, namespace, name, identity, durationMs, o
   const home = async () => (known ??= await client.namespace())
 
   async function call(method: 'GET' | 'POST' | 'PUT', body: unknown, signal: AbortSignal): Promise<Lease> {
-    const collection = `/apis/coordination.k8s.io/v1/namespaces/${encodeURIComponent(await home())}/leases`
+    const collection = inNamespace('/apis/coordination.k8s.io/v1/leases', await home())
     if (method !== 'GET') tried = true
     const path = method === 'POST' ? collection : `${collection}/${encodeURIComponent(name)}`
     const answer = leaseSchema.safeParse(await client.json({ path, method, body, signal, timeoutMs }))

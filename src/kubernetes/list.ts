@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { call, textOf, type Caller } from './call.ts'
-import { sentence } from './errors.ts'
+import { sentence, type Called } from './errors.ts'
 import { KubeError, type Project, type Selection } from './model.ts'
 
 /** The API server's own clients ask for as many. */
@@ -57,7 +57,7 @@ async function listOnce<T>(caller: Caller, selection: Selection, project: Projec
   }
 }
 
-function parsePage(called: { readonly cluster: string, readonly verb: string, readonly path: string }, text: string): z.output<typeof page> {
+function parsePage(called: Called, text: string): z.output<typeof page> {
   try {
     return page.parse(JSON.parse(text))
   } catch (error) {

@@ -12,6 +12,9 @@ export interface ClusterAccess {
   readonly inside?: boolean | undefined
 }
 
+/** The longest call of an access that says nothing of it, ms. */
+export const TIMEOUT_MS = 10_000
+
 /** Whether the addresses of nodes, pods and Services there can be reached: a cluster that is reached by a kubeconfig may be anywhere. */
 export function isInside({ kubeconfig, inside }: ClusterAccess): boolean {
   return inside ?? kubeconfig === undefined
@@ -68,7 +71,7 @@ export interface Selection {
 /** Keeps of one object, as the API's JSON has it, what is needed; undefined leaves it out. Must not throw. */
 export type Project<T> = (raw: unknown) => T | undefined
 
-/** What a caller needs to talk TLS to another address of the cluster by itself: one API server, a kubelet. */
+/** What a caller needs to talk TLS to an address of the cluster by itself: one API server, a kubelet. */
 export interface Credentials {
   /** PEM; undefined: the machine's own trust. */
   readonly ca: string | undefined
@@ -77,6 +80,10 @@ export interface Credentials {
   /** Goes into `Authorization: Bearer`. */
   readonly token: string | undefined
   readonly insecureSkipVerify: boolean
+  /** Of API servers: the name that they are asked for and verified by (`tls-server-name`); undefined: that of their address. */
+  readonly serverName?: string | undefined
+  /** Of API servers: the proxy on the way to them (`proxy-url`), which may hold a password. */
+  readonly proxyUrl?: string | undefined
 }
 
 /** One cluster's API. Connections are shared between calls; every call has a deadline; rejections are KubeErrors. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { duration } from '../core/fields.ts'
+import type { ClusterAccess } from './model.ts'
 
 /** RFC 1123, as names of objects in Kubernetes are. */
 export const OBJECT_NAME = /^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/
@@ -34,3 +35,8 @@ export const kubernetesSchema = z.strictObject({
 })
 
 export type KubernetesConfig = z.output<typeof kubernetesSchema>
+
+/** How the clusters of a config are reached; without the section it is the one that Curlew runs in. */
+export function accessesOf(kubernetes: KubernetesConfig | undefined): readonly ClusterAccess[] {
+  return (kubernetes ?? kubernetesSchema.parse({})).clusters.map(({ timeout: timeoutMs, ...access }) => ({ ...access, timeoutMs }))
+}

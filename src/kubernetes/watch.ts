@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici'
 import { z } from 'zod'
-import { call, refusalOf, type Caller } from './call.ts'
+import { call, noCredentials, refusalOf, type Caller } from './call.ts'
+import { deadline } from './deadline.ts'
 import { answerError, sentence, type Called } from './errors.ts'
 import { METADATA, pathOf } from './list.ts'
 import { KubeError, type Selection, type WatchEvent, type WatchOptions } from './model.ts'
@@ -20,31 +21,25 @@ const event = z.discriminatedUnion('type', [
 export async function watch(caller: Caller, selection: Selection, options: WatchOptions, timeoutMs: number): Promise<void> {
   const path = pathOf(selection, { watch: 'true', allowWatchBookmarks: 'true', resourceVersion: options.resourceVersion, timeoutSeconds: String(options.seconds) })
   const called = { cluster: caller.cluster, verb: 'watch', path }
-  const opening = new AbortController()
-  const follow = () => opening.abort()
-  options.signal.addEventListener('abort', follow)
-  if (options.signal.aborted) opening.abort()
-  let late = false
-  const timer = setTimeout(() => {
-    late = true
-    opening.abort()
-  }, timeoutMs)
+  const opening = deadline(timeoutMs, [options.signal])
+  let asked = false
   try {
     await call(caller, {
       path, verb: 'watch', accept: selection.metadataOnly ? METADATA : undefined,
+      onAsked: () => { asked = true },
       timeoutMs: options.seconds * 1_000 + Math.min(MARGIN_MS, options.seconds * 1_000), signal: opening.signal,
     }, async (response) => {
-      clearTimeout(timer)
+      opening.lift()
       if (response.statusCode !== 200) throw await refusalOf(called, response)
       options.onOpen()
       await readEvents(called, response, options.onEvent)
     })
   } catch (error) {
-    if (late) throw new KubeError('timeout', sentence(called, `no answer within ${timeoutMs} ms`), { cause: error })
+    if (opening.passed() && !asked) throw noCredentials(caller.cluster, error)
+    if (opening.passed()) throw new KubeError('timeout', sentence(called, `no answer within ${timeoutMs} ms`), { cause: error })
     throw error
   } finally {
-    clearTimeout(timer)
-    options.signal.removeEventListener('abort', follow)
+    opening.clear()
   }
 }
 

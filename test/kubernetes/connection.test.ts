@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { dirname } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -6,8 +6,10 @@ import { clientOver, clusterClient } from '../../src/kubernetes/client.ts'
 import { openConnection } from '../../src/kubernetes/connection.ts'
 import { KubeError, type ClusterAccess } from '../../src/kubernetes/model.ts'
 import { makeCertificates } from '../support/certificates.ts'
+import { isAlive } from '../support/children.ts'
 import { startKubeApi, type KubeApiOptions } from '../support/kube-api.ts'
 import { createOwner } from '../support/owner.ts'
+import { eventually } from '../support/process.ts'
 
 const owner = createOwner()
 afterEach(async () => {
@@ -121,12 +123,49 @@ describe('who we are', () => {
     const of = async (script: string) => await failure((await clientOf({ timeoutMs: 5_000, kubeconfig: api.kubeconfig({ user: { exec: { command: 'sh', args: ['-c', script] } } }) })).json(version))
     expect(await of('echo expired login >&2; exit 1')).toMatchObject({ trouble: 'unauthorized', message: 'cluster room-a: no credentials could be had: expired login' })
     expect((await of('echo eyJhbGciOiJSUzI1NiJ9.secret')).message).toBe('cluster room-a: no credentials could be had: the credential plugin\'s answer is not JSON')
-    expect((await of('echo {}')).trouble).toBe('unauthorized')
+    expect((await of('echo {}')).message).toContain('the credential plugin\'s answer is no ExecCredential')
+    expect((await of('echo \'{"status":{"clientCertificateData":"x"}}\'')).message).toContain('neither a token nor a certificate with its key')
+    expect((await of('exec yes')).message).toContain('longer than 1 MB')
+    expect((await of('exit 3')).message).toContain('the credential plugin ended with 3')
     const hangs = await clientOf({ timeoutMs: 100, kubeconfig: api.kubeconfig({ user: { exec: { command: 'sleep', args: ['0.5'] } } }) })
-    expect(await failure(hangs.json(version))).toMatchObject({ trouble: 'timeout' })
-    expect(await failure(hangs.namespace())).toMatchObject({ trouble: 'timeout', message: 'cluster room-a: no credentials within 100 ms' })
-    const missing = await clientOf({ kubeconfig: api.kubeconfig({ user: { exec: { command: '/nonexistent/plugin' } } }) })
-    expect(await failure(missing.json(version))).toMatchObject({ trouble: 'config', message: expect.stringContaining('/nonexistent/plugin') })
+    const silent = { trouble: 'unauthorized', message: 'cluster room-a: no credentials could be had: the credential plugin does not answer' }
+    expect(await failure(hangs.json(version))).toMatchObject(silent)
+    expect(await failure(hangs.namespace())).toMatchObject(silent)
+    const watch = { resourceVersion: '1', seconds: 60, signal: new AbortController().signal, onOpen: () => {}, onEvent: () => {} }
+    expect(await failure(hangs.watch({ path: '/api/v1/nodes' }, watch))).toMatchObject(silent)
+    const missing = await clientOf({ kubeconfig: api.kubeconfig({ user: { exec: { command: '/nonexistent/plugin', installHint: 'get it from\nus' } } }) })
+    expect(await failure(missing.json(version))).toMatchObject({ trouble: 'config', message: 'cluster room-a: /nonexistent/plugin: spawn /nonexistent/plugin ENOENT; get it from' })
+  })
+
+  it('is told by a plugin until its credentials expire, a certificate too', async () => {
+    const api = await started()
+    const { path, write } = owner.place()
+    const { cert, key } = api.client
+    const says = (expirationTimestamp: string) => write('answer', JSON.stringify({ status: { clientCertificateData: cert, clientKeyData: key, expirationTimestamp } }))
+    const script = `echo "$KUBERNETES_EXEC_INFO" >> ${path}/calls; cat ${says('2020-01-01T00:00:00Z')}`
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ user: { exec: { command: 'sh', args: ['-c', script], provideClusterInfo: true } } }) })
+    const calls = () => readFileSync(`${path}/calls`, 'utf8').trim().split('\n')
+    await eventually(async () => (await client.credentials()).cert === cert && calls().length > 1)
+    expect(JSON.parse(calls()[0]!)).toMatchObject({ spec: { interactive: false, cluster: { server: await client.server(), 'certificate-authority-data': btoa(api.ca.cert) } } })
+    await client.json({ path: '/api/v1/nodes' })
+  })
+
+  it('is not waited for when the client is closed: the plugin is killed, and what it has started', async () => {
+    const api = await started()
+    const { path } = owner.place()
+    const client = await clientOf({ timeoutMs: 10_000, kubeconfig: api.kubeconfig({ user: { exec: { command: 'sh', args: ['-c', `sleep 1000 & echo $! > ${path}/pid; wait`] } } }) })
+    const refused = failure(client.json(version))
+    const pid = await eventually(() => Number(existsSync(`${path}/pid`) && readFileSync(`${path}/pid`, 'utf8')))
+    expect(isAlive(pid)).toBe(true)
+    client.close()
+    expect((await refused).message).toContain('closed')
+    await eventually(() => !isAlive(pid))
+  })
+
+  it.each([['gcp', 'gke-gcloud-auth-plugin'], ['azure', 'kubelogin']])('is not told by what the library would hold up the event loop for: %s', async (name, instead) => {
+    const api = await started()
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ user: { 'auth-provider': { name, config: { 'cmd-path': '/bin/false' } } } }) })
+    expect(await failure(client.json(version))).toMatchObject({ trouble: 'config', message: expect.stringContaining(`auth-provider ${name} is one that kubectl has dropped too: expected exec with ${instead}`) })
   })
 
   it('is told by a plugin beside the kubeconfig, who is told what is wanted, and not by every call where it fails', async () => {
@@ -169,8 +208,8 @@ describe('whom we trust', () => {
     const api = await started()
     const strange = btoa(makeCertificates().unknownCa.cert)
     const call = async (cluster: object) => await (await clientOf({ kubeconfig: api.kubeconfig({ cluster }) })).json({ path: '/api/v1/nodes' })
-    expect(await failure(call({ 'certificate-authority-data': strange }))).toMatchObject({ trouble: 'tls', message: expect.stringMatching(/^cluster room-a: GET \/api\/v1\/nodes: TLS failed: /) })
-    expect(await failure(call({ 'tls-server-name': 'other.test' }))).toMatchObject({ trouble: 'tls' })
+    expect(await failure(call({ 'certificate-authority-data': strange }))).toMatchObject({ trouble: 'tls', message: expect.stringMatching(/^cluster room-a: GET \/api\/v1\/nodes: the server's certificate is not of the authority that the access trusts, .*\([A-Z_]+\)$/) })
+    expect(await failure(call({ 'tls-server-name': 'other.test' }))).toMatchObject({ trouble: 'tls', message: expect.stringContaining('TLS failed: ') as unknown })
     await call({ 'tls-server-name': 'probe.test' })
     await call({ 'certificate-authority-data': undefined, 'insecure-skip-tls-verify': true })
   })
@@ -190,6 +229,23 @@ describe('whom we trust', () => {
     await vi.waitFor(async () => expect(await client.credentials()).not.toBe(looked))
     for (let count = 0; count < 5; count++) await client.json(version)
     expect(api.connections()).toBeLessThanOrEqual(open + 1)
+  })
+
+  it('leave none open over which nobody is trusted any more', async () => {
+    const api = await started()
+    const { write } = owner.place()
+    const both = `${makeCertificates().unknownCa.cert}\n${api.ca.cert}`
+    const file = write('ca.crt', api.ca.cert)
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { 'certificate-authority': file, 'certificate-authority-data': undefined } }) })
+    for (const bundle of [both, api.ca.cert, both, api.ca.cert]) {
+      await client.json(version)
+      write('ca.crt', bundle)
+      await vi.waitFor(async () => expect((await client.credentials()).ca).toBe(bundle), 3_000)
+      await client.json(version)
+    }
+    expect(api.connections()).toBeGreaterThanOrEqual(5)
+    // Two at most of the last ones: a call that follows at once may take another.
+    await vi.waitFor(() => expect(api.sockets()).toBeLessThanOrEqual(2))
   })
 })
 

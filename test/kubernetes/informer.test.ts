@@ -186,6 +186,16 @@ describe('in time', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('lists at once after an outage in which the version has become too old, and that is no trouble of its own', async () => {
+    const { client, calls } = scripted({ watch: (options, nth) => (nth < 6 ? away() : nth === 6 ? Promise.reject(new KubeError('gone', 'too old')) : open(options)) })
+    const { informer, troubles } = informed(client)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(calls.slice(-3).map(([what]) => what)).toEqual(['watch', 'list', 'watch'])
+    expect(new Set(calls.slice(-3).map(([, at]) => at)).size).toBe(1)
+    expect(troubles).toEqual([...Array.from({ length: troubles.length - 1 }, () => 'unreachable'), undefined])
+    informer.stop()
+  })
+
   it('is fresh when a list or a watch said so, not when it was only connected', async () => {
     let end = () => {}
     const { client } = scripted({ watch: ({ onOpen }, nth) => (nth > 1 ? new Promise(() => {}) : new Promise((resolve) => { onOpen(); end = resolve })) })

@@ -62,6 +62,22 @@ describe('electors of one Lease', () => {
     expect(world.lease()?.spec.leaseTransitions).toBe(2)
   })
 
+  it('give back no Lease that another one has taken', async () => {
+    let cut = -1
+    const world = createWorld(2, DURATION, calm({ way: (elector, at) => (elector === cut && at < 90_000 ? 'away' : 'open') }))
+    await world.until(30_000)
+    cut = world.active()[0]!
+    await world.until(89_999)
+    const holder = `curlew-${1 - cut}`
+    // It goes on as long as it cannot read that another one has it.
+    expect([world.active().length, world.lease()?.spec.holderIdentity]).toEqual([2, holder])
+    await world.until(90_000)
+    void world.stop(cut)
+    await world.until(92_000)
+    expect(world.lease()?.spec.holderIdentity).toBe(holder)
+    expect(world.writes.some(({ at, by }) => by === cut && at > 90_000)).toBe(false)
+  })
+
   it('stay as they are while the API is away from all, and afterwards too', async () => {
     await fc.assert(fc.asyncProperty(fc.integer({ min: 1_000, max: 200_000 }), fc.integer({ min: 1, max: 1e9 }), async (ms, seed) => {
       const world = createWorld(3, DURATION, calm({ way: (_elector, at) => (at >= 40_000 && at < 40_000 + ms ? 'away' : 'open'), random: seeded(seed) }))

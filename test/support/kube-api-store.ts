@@ -41,7 +41,8 @@ const KINDS: readonly (readonly [root: string, namespaced: boolean, kinds: strin
   ['/apis/certificates.k8s.io/v1', false, 'CertificateSigningRequest:certificatesigningrequests'],
   ['/apis/coordination.k8s.io/v1', true, 'Lease:leases'],
   ['/apis/discovery.k8s.io/v1', true, 'EndpointSlice:endpointslices'],
-  ['/apis/gateway.networking.k8s.io/v1', true, 'Gateway:gateways HTTPRoute:httproutes'],
+  ['/apis/gateway.networking.k8s.io/v1', true, 'BackendTLSPolicy:backendtlspolicies Gateway:gateways HTTPRoute:httproutes'],
+  ['/apis/gateway.networking.k8s.io/v1beta1', true, 'ReferenceGrant:referencegrants'],
   ['/apis/networking.k8s.io/v1', true, 'Ingress:ingresses NetworkPolicy:networkpolicies'],
 ]
 

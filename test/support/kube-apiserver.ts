@@ -9,8 +9,9 @@ export interface RealKubeApi {
   /** Of one who may do everything. */
   readonly kubeconfig: string
   readonly bookmarkSeconds: number
-  /** Of secrets, which are watched and listed past the cache; nothing in a cluster that lives on. */
+  /** Nothing in a cluster that lives on. */
   compact(): Promise<void>
+  readonly aged?: (token: string) => string
   stop(): Promise<void>
 }
 
@@ -20,7 +21,7 @@ export interface RealKubeApi {
  */
 export async function realKubeApi(): Promise<RealKubeApi> {
   const { KUBECONFIG: kubeconfig, KUBE_APISERVER: program } = process.env
-  if (kubeconfig) return { kubeconfig, bookmarkSeconds: 5, compact: () => Promise.resolve(), stop: () => Promise.resolve() }
+  if (kubeconfig) return { kubeconfig, bookmarkSeconds: 5, compact: () => Promise.resolve(), aged, stop: () => Promise.resolve() }
   if (!program) throw new Error('there is no API server: set KUBECONFIG to a cluster\'s kubeconfig, or KUBE_APISERVER to a kube-apiserver binary')
   if (!isUnpacked(SID_ETCD)) throw new Error('etcd is not unpacked: npm run test:kubernetes does that')
   return await startKubeApiserver(program)
@@ -48,7 +49,6 @@ async function startKubeApiserver(program: string): Promise<RealKubeApi> {
       `--tls-cert-file=${write('serving.crt', serving.cert)}`, `--tls-private-key-file=${write('serving.key', serving.key)}`, `--client-ca-file=${write('ca.crt', ca.cert)}`,
       '--service-account-issuer=https://kubernetes.default.svc', `--service-account-key-file=${key}`, `--service-account-signing-key-file=${key}`,
       '--service-cluster-ip-range=10.96.0.0/16', '--authorization-mode=RBAC',
-      '--watch-cache-sizes=secrets#0',
       // No controller makes the account that every pod is given.
       '--disable-admission-plugins=ServiceAccount',
     ], { ready: async () => await isReady(api, ca.cert, admin), withinMs: 60_000 }))
@@ -65,6 +65,12 @@ async function startKubeApiserver(program: string): Promise<RealKubeApi> {
     await owner.end()
     throw error
   }
+}
+
+/** A `continue` is base64 of JSON (apiserver's storage/continue.go): the same place in the list of version 1, which whatever is older than ten minutes has compacted. */
+function aged(token: string): string {
+  const place = JSON.parse(Buffer.from(token, 'base64url').toString()) as object
+  return Buffer.from(JSON.stringify({ ...place, rv: 1 })).toString('base64url')
 }
 
 /** By etcd's JSON gateway: what is older than now is forgotten. */
