@@ -7,7 +7,9 @@ import type { Candidate, Refusal } from './discover/kubernetes/choose.ts'
 import type { Discovery, DiscoveryOptions, DiscoverySettings } from './discover/kubernetes/engine.ts'
 import { leftOut } from './discover/kubernetes/outside.ts'
 import type { FoundEntry } from './discover/local.ts'
+import { accessesOf } from './kubernetes/options.ts'
 import { probeTypes } from './probes/index.ts'
+import { LEFT_OUT } from './words/discovery.ts'
 
 /** Jobs of what this machine shows. */
 export function discoveredJobs(entries: readonly FoundEntry[]): Job[] {
@@ -24,14 +26,11 @@ export function discoverySettings({ top, jobs }: Pick<Config, 'top' | 'jobs'>, s
   const { discovery, kubernetes } = top
   if (!discovery?.kubernetes) return undefined
   const wanted = discovery.kubernetes.clusters
-  const clusters = (kubernetes?.clusters ?? [{ name: 'default', timeout: undefined }])
-    .filter(({ name }) => wanted?.includes(name) ?? true)
-    .map(({ timeout, ...access }) => ({ ...access, timeoutMs: timeout }))
   return {
     discovery: discovery.kubernetes,
     allow: discovery.allow,
     leastEveryMs: discovery.every,
-    clusters,
+    clusters: accessesOf(kubernetes).filter(({ name }) => wanted?.includes(name) ?? true),
     node: kubernetes?.node,
     labels: top.labels,
     configNames: new Set(jobs.map(({ name }) => name)),
@@ -62,7 +61,7 @@ export interface FoundOnce {
   readonly leftOut: readonly { readonly cluster: string, readonly source?: string, readonly message: string }[]
   readonly chosen: readonly Candidate[]
   readonly refused: readonly Refusal[]
-  /** Sources that could not be listed: nothing is known of what they would find. */
+  /** Sources that could not be listed: nothing is known of what they would find. `message` names the cluster. */
   readonly unasked: readonly { readonly cluster: string, readonly source: string, readonly message: string }[]
 }
 
@@ -79,10 +78,9 @@ export async function findOnce(config: Config, { seriesOf, signal }: { readonly 
     discovery.configure(settings)
     await discovery.settled(ONCE_MS, signal)
     const { sources } = discovery.status()
-    const unlisted = sources.flatMap(({ cluster, source, leftOut: without }) => without.map(({ what, trouble, message }) =>
-      ({ cluster, source, message: `left out, ${trouble === 'forbidden' ? 'may not list' : 'the API does not have'} ${what} (${message})` })))
+    const unlisted = sources.flatMap(({ cluster, source, leftOut: without }) => without.map((one) => ({ cluster, source, message: `${LEFT_OUT.en(one)} (${one.message})` })))
     const unasked = sources.flatMap(({ cluster, source, freshAt, trouble }) =>
-      (freshAt === undefined ? [{ cluster, source, message: trouble?.message ?? `no answer within ${ONCE_MS / 1000} s` }] : []))
+      (freshAt === undefined ? [{ cluster, source, message: trouble?.message ?? `cluster ${cluster}: no answer within ${ONCE_MS / 1000} s` }] : []))
     return { leftOut: [...leftOut(settings.discovery, settings.clusters), ...unlisted], chosen: discovery.chosen(), refused: discovery.refused(), unasked }
   } finally {
     discovery.stop()

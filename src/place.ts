@@ -1,6 +1,6 @@
 import { ALONE, type Shard } from './core/shard.ts'
 import type { ClusterAccess } from './kubernetes/model.ts'
-import type { KubernetesConfig } from './kubernetes/options.ts'
+import { accessesOf, type KubernetesConfig } from './kubernetes/options.ts'
 import type { Logger } from './log.ts'
 import type { Replica } from './replica.ts'
 import { shardOf } from './shards.ts'
@@ -51,9 +51,7 @@ export function createPlace({ pod, onTurn, log }: { readonly pod: string, readon
 }
 
 /** The cluster of the Lease: the one that Curlew runs in, else the first. */
-function homeOf({ clusters }: KubernetesConfig): ClusterAccess | undefined {
-  const home = clusters.find(({ kubeconfig }) => kubeconfig === undefined) ?? clusters[0]
-  if (!home) return undefined
-  const { timeout: timeoutMs, ...access } = home
-  return { ...access, timeoutMs }
+function homeOf(kubernetes: KubernetesConfig): ClusterAccess | undefined {
+  const clusters = accessesOf(kubernetes)
+  return clusters.find(({ kubeconfig }) => kubeconfig === undefined) ?? clusters[0]
 }

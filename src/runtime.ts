@@ -1,11 +1,10 @@
-import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { stuckChildren } from './children.ts'
-import { ConfigError, instanceId, loadChecked, seriesCount, type Checked } from './checked.ts'
+import { ConfigError, instanceId, loadChecked, processName, seriesCount, type Checked } from './checked.ts'
 import { configChecksum, type Config } from './config/load.ts'
 import type { Top } from './config/schema.ts'
-import type { DiscoveryStatus } from './core/discovery.ts'
+import { isClusterSource, type DiscoveryStatus } from './core/discovery.ts'
 import { watchLoop } from './core/loop.ts'
 import type { Job } from './core/probe.ts'
 import { ALONE, type Share } from './core/shard.ts'
@@ -31,8 +30,6 @@ import { createPlace } from './place.ts'
 import { probeTypes } from './probes/index.ts'
 import { shardOf } from './shards.ts'
 
-/** In Kubernetes the name of the pod. */
-const POD = process.env['HOSTNAME'] ?? hostname()
 const REDISCOVER_MS = 60_000
 /** The longest time that a timer of Node can wait; a longer one would ring at once, again and again. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -124,7 +121,7 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
   const evidence = createEvidence({ store, onDrop: (cause) => metrics.evidenceDropped(cause) })
   const rootCauses = createRootCauses(store, (id) => scheduler.runNow(id))
   const exposition = createExposition({ store, types: probeTypes, registry: metrics.registry })
-  const place = createPlace({ pod: POD, onTurn: () => jobs.settle(), log })
+  const place = createPlace({ pod: processName(), onTurn: () => jobs.settle(), log })
   const jobs = createJobSet({
     store, scheduler, place,
     onGone: evidence.forget,
@@ -156,8 +153,7 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
         return status === 200 ? body : undefined
       },
       log: (level, message, fields) => log[level](fields, message),
-      // What a reload adds must not end the probes.
-      // Where it is all there is. Beside probes an outbox that cannot be had is tried again: they must go on.
+      // An outbox that cannot be had ends a start where forwarding is all there is. Beside probes, and after a reload, it is tried again: they must go on.
       ...(ready || probing ? {} : { onFailed: onFatal }),
     })
     forwarding.configure(notify, notifyRaw, resolve(notify.storage.path ?? stateDirectory ?? 'data'))
@@ -176,7 +172,7 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
       discovery.configure(settings)
     } else {
       discovery?.stop()
-      for (const source of jobs.sources()) if (source.startsWith('kubernetes:')) jobs.apply(source, [])
+      for (const source of jobs.sources()) if (isClusterSource(source)) jobs.apply(source, [])
       discovery = undefined
     }
     metrics.setDiscovery(discovery?.status)
@@ -185,7 +181,7 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
   /** As `loadChecked`; and there must be a shard for this process. */
   async function loadHere(path: string): Promise<Checked> {
     const loaded = await loadChecked(path, authenticated)
-    const place = probing ? shardOf(loaded.config?.top.kubernetes?.shards, POD) : ALONE
+    const place = probing ? shardOf(loaded.config?.top.kubernetes?.shards, processName()) : ALONE
     return 'error' in place ? { checksum: loaded.checksum, errors: [`${path}:1:1: ${place.error}`] } : loaded
   }
 
@@ -209,7 +205,7 @@ export async function createRuntime({ configPath, autoReloadMs, probing, authent
 
   async function use(loaded: Config): Promise<void> {
     config = loaded
-    if (probing) await place.take(loaded.top.kubernetes, loaded.top.instance_id ?? POD)
+    if (probing) await place.take(loaded.top.kubernetes, instanceId(loaded.top))
     const wanted = probing ? loaded.jobs : []
     jobs.apply('config', wanted.filter((job) => !job.each))
     expander.set(wanted.filter((job) => job.each))

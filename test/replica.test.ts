@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { instanceId } from '../src/checked.ts'
 import { createLogger } from '../src/log.ts'
 import { createRuntime } from '../src/runtime.ts'
 import { resultOf, testJob } from './support/jobs.ts'
@@ -104,6 +105,17 @@ describe('shards', () => {
     expect(shares.map(({ expected }) => expected)).toEqual([5, 5, 5])
     expect(shares.reduce((sum, { owned }) => sum + owned, 0)).toBe(5)
     expect(new Set(shards.flatMap(({ store }) => [...store.all()].map(({ job }) => job.id))).size).toBe(5)
+  })
+
+  it('are told by the number of the pod', async () => {
+    process.env['POD_NAME'] = `${'long-'.repeat(20)}curlew-2`
+    try {
+      const shard = await started('numbered', 'kubernetes: { shards: { total: 3 } }\n')
+      expect(shard.share().shard).toEqual({ index: 2, total: 3 })
+      expect(instanceId(undefined)).toMatch(/^[a-z-]{56}curlew-2$/)
+    } finally {
+      delete process.env['POD_NAME']
+    }
   })
 
   it('refuse a config where there is none for the pod', async () => {

@@ -1,4 +1,5 @@
 import { ConfigError, loadChecked, seriesCount } from '../checked.ts'
+import { clusterSource } from '../core/discovery.ts'
 import { formatDuration } from '../core/fields.ts'
 import type { Job } from '../core/probe.ts'
 import { redact } from '../core/secrets.ts'
@@ -21,7 +22,7 @@ interface Planned {
 export async function lookOnce(config: Parameters<typeof findOnce>[0], io: Io): Promise<FoundOnce> {
   const found = await findOnce(config, { seriesOf: (job) => seriesCount([job]), signal: io.signal })
   // One sentence for a cluster: when its API is away it is away for every source.
-  for (const [cluster, [first]] of Map.groupBy(found.unasked, (one) => one.cluster)) io.err(`curlew: discovery in the cluster ${cluster}: ${redact(first?.message ?? '')}\n`)
+  for (const [first] of Map.groupBy(found.unasked, (one) => one.cluster).values()) io.err(`curlew: discovery: ${redact(first?.message ?? '')}\n`)
   return found
 }
 
@@ -39,7 +40,7 @@ export async function plan(flag: string | undefined, format: 'pretty' | 'json', 
     found = await lookOnce(loaded.config, io)
     planned.push(
       ...loaded.config.jobs.map((job) => ({ job, source: 'config', why: `probes of ${path}` })),
-      ...found.chosen.map(({ job, cluster, source, found: { object, why } }) => ({ job, source: `kubernetes:${cluster}:${source}`, object, why })),
+      ...found.chosen.map(({ job, cluster, source, found: { object, why } }) => ({ job, source: clusterSource({ cluster, source }), object, why })),
     )
   }
   io.out(format === 'json' ? jsonPlan(planned, found) : prettyPlan(planned, found))
@@ -54,8 +55,8 @@ function prettyPlan(planned: readonly Planned[], { leftOut, refused, unasked }: 
   const lines = planned.map(({ job, source, object, why }) =>
     `${job.name} ${job.type} ${job.target}, ${scheduleText(job)}, ${job.mode}\n    ${source}: ${object === undefined ? '' : `${object}, `}${why}\n`)
   const left = refused.map(({ cluster, object, message, count }) => `not probed: ${cluster}: ${object}: ${message}${count > 1 ? ` (${count})` : ''}\n`)
-  const outside = leftOut.map(({ cluster, source, message }) => `${source === undefined ? `cluster ${cluster}` : `kubernetes:${cluster}:${source}`}: ${message}\n`)
-  const unknown = unasked.map(({ cluster, source, message }) => `not asked: kubernetes:${cluster}:${source}: ${message}\n`)
+  const outside = leftOut.map(({ cluster, source, message }) => `${source === undefined ? `cluster ${cluster}` : clusterSource({ cluster, source })}: ${message}\n`)
+  const unknown = unasked.map(({ message, ...one }) => `not asked: ${clusterSource(one)}: ${message}\n`)
   return redact(`${[...lines, ...left, ...outside, ...unknown].join('')}${counted(planned.length, 'target')}, ${refused.reduce((sum, { count }) => sum + count, 0)} not probed as asked\n`)
 }
 

@@ -2,6 +2,7 @@ import type { ProbeType } from '../core/probe.ts'
 import { nearest } from '../core/nearest.ts'
 import { parseTemplate } from '../discover/kubernetes/template.ts'
 import { rolesSeen } from '../discover/kubernetes/options.ts'
+import { accessesOf } from '../kubernetes/options.ts'
 import { readEntry, readTarget, type EntryIssue } from './jobs.ts'
 import { commonShape, type Top } from './schema.ts'
 
@@ -40,7 +41,7 @@ export function checkDiscovery({ discovery, kubernetes, labels }: Top, types: re
       if (type && !may.includes(option)) issues.push({ path: ['discovery', 'allow', name, index], message: `expected an option of the type ${name}${nearest(option, may)}` })
     }
   }
-  const clusters = kubernetes?.clusters ?? [{ name: 'default' }]
+  const clusters = accessesOf(kubernetes)
   const names = clusters.map(({ name }) => name)
   for (const [index, name] of discovery.kubernetes?.clusters?.entries() ?? []) {
     if (!names.includes(name)) issues.push({ path: ['discovery', 'kubernetes', 'clusters', index], message: `expected one of kubernetes.clusters: ${names.join(', ')}` })

@@ -69,7 +69,7 @@ export type Defaults = z.output<typeof defaultsSchema>
 
 /** The top of the file, without `probes`, which is read entry by entry. */
 export const topShape = {
-  instance_id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected letters, digits, ., _ and -').describe('unique to this prober: part of every key it writes; the host name unless given').optional(),
+  instance_id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected letters, digits, ., _ and -').describe('unique to this prober: part of every key it writes; the name of the pod (POD_NAME), else of the host, unless given').optional(),
   defaults: defaultsSchema.default({}),
   labels: labels().default({}),
   limits: z.strictObject({

@@ -72,7 +72,7 @@ it('exits 3 when a cluster cannot be asked, and says why', async () => {
   const { code, out, err } = await ran('--plan')
   end()
   expect(code).toBe(3)
-  expect(err).toMatch(/discovery in the cluster room: .*503/)
+  expect(err).toMatch(/^curlew: discovery: cluster room: (?!.*cluster).*503/m)
   expect(out).toContain('not asked: kubernetes:room:service: ')
   expect(out).toContain('own tcp')
 })

@@ -3,8 +3,8 @@ import { nearest } from '../../core/nearest.ts'
 import type { ProbeType } from '../../core/probe.ts'
 import { readYaml } from '../../core/yaml.ts'
 import { OBJECT_NAME } from '../../kubernetes/options.ts'
-import { hostPortText, namePrefix, probeName } from './names.ts'
-import { ANNOTATION, guardOf, LONGEST_ANNOTATION, type Seen } from './objects.ts'
+import { hostPortText, namePrefix, objectText, probeName } from './names.ts'
+import { ANNOTATION, guardOf, LONGEST_ALL, LONGEST_ANNOTATION, type Seen } from './objects.ts'
 import { isOutside, PATH, type Place } from './places.ts'
 import type { Found, Refused } from './source.ts'
 
@@ -36,8 +36,8 @@ const SUFFIX = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/
 const DEPENDENCY = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
-/** Of Ingresses, for the source `paths` of a cluster's health: there a `path` stands without a probe too. */
-const OF_PATHS = { kind: 'Ingress', names: ['backend-path'] } as const
+/** For the source `paths` of a cluster's health: there a `path` stands without a probe too. */
+const OF_PATHS: { readonly kinds: readonly string[], readonly names: readonly string[] } = { kinds: ['Ingress', 'HTTPRoute'], names: ['backend-path'] }
 
 /**
  * What a probe that nobody configured by hand is told beside its target, unless an option of these is given: what answers at
@@ -54,17 +54,19 @@ class Mistake extends Error {}
 
 /** The probes that an object's annotations ask for. A mistake costs the probe that it stands in, and no other one. */
 export function readAnnotations(kind: string, seen: Seen, rules: AnnotationRules): { found: Found[], refused: Refused[] } {
-  const object = `${kind} ${seen.namespace === undefined ? '' : `${seen.namespace}/`}${seen.name}`
+  const object = objectText(kind, seen)
   const found: Found[] = []
   const refused: Refused[] = []
   const refuse = (message: string) => refused.push({ object, namespace: seen.namespace, message })
+
+  if (seen.tooLong) refuse(`${ANNOTATION}: expected at most ${LONGEST_ALL} characters in all annotations of the object`)
 
   const probes = new Map<string, Partial<Record<Field, string>>>()
   const spoiled = new Set<string>()
   for (const [key, value] of Object.entries(seen.annotations)) {
     if (!key.startsWith(ANNOTATION)) continue
     const [, name = '', suffix = ''] = /^([^.]*)(?:\.(.*))?$/s.exec(key.slice(ANNOTATION.length)) ?? []
-    if (kind === OF_PATHS.kind && OF_PATHS.names.some((known) => known === name)) continue
+    if (OF_PATHS.kinds.includes(kind) && OF_PATHS.names.includes(name)) continue
     const field = FIELDS.find((known) => known === name)
     const most = field === 'options' ? LONGEST_ANNOTATION : LONGEST_VALUE
     if (!field) refuse(`${shown(key)}: unknown annotation${nearest(name, FIELDS)}; expected one of ${FIELDS.join(', ')}`)
@@ -79,7 +81,7 @@ export function readAnnotations(kind: string, seen: Seen, rules: AnnotationRules
   if (probes.size > MOST_PROBES) refuse(`expected at most ${MOST_PROBES} probes of one object, there are ${probes.size}`)
   for (const [suffix, fields] of [...probes].toSorted(([a], [b]) => (a < b ? -1 : 1)).slice(0, MOST_PROBES)) {
     // What was meant is not known: half of it would be another probe.
-    if (spoiled.has(suffix) || (kind === OF_PATHS.kind && Object.keys(fields).every((field) => field === 'path'))) continue
+    if (spoiled.has(suffix) || (OF_PATHS.kinds.includes(kind) && Object.keys(fields).every((field) => field === 'path'))) continue
     try {
       found.push(...readOne(object, seen, suffix, fields, rules))
     } catch (error) {

@@ -1,4 +1,6 @@
+import type { DiscoveryRefusal } from '../../core/discovery.ts'
 import { jobName, type Job, type ProbeType } from '../../core/probe.ts'
+import { byText } from './names.ts'
 import type { Found } from './source.ts'
 
 /** A job, and what it comes from. */
@@ -9,11 +11,7 @@ export interface Candidate {
   readonly found: Pick<Found, 'object' | 'namespace' | 'why' | 'guard'>
 }
 
-export interface Refusal {
-  readonly cluster: string
-  readonly object: string
-  readonly namespace?: string | undefined
-  readonly message: string
+export interface Refusal extends DiscoveryRefusal {
   /** How many it stands for. */
   readonly count: number
 }
@@ -36,7 +34,7 @@ export function choose(candidates: readonly Candidate[], kept: ReadonlySet<strin
   const refused: Refusal[] = []
   const over = new Map<string, Refusal>()
   const unique = new Map<string, Candidate>()
-  for (const candidate of candidates.toSorted(byObject)) {
+  for (const candidate of candidates.toSorted((a, b) => byText(a.found.object, b.found.object))) {
     const { job, cluster, found: { object, namespace } } = candidate
     const first = unique.get(job.id)
     if (config.has(job.name)) refused.push({ cluster, object, namespace, message: `the config has a probe ${job.name}, which stays`, count: 1 })
@@ -71,8 +69,4 @@ export function choose(candidates: readonly Candidate[], kept: ReadonlySet<strin
     return false
   })
   return { chosen, refused: [...refused, ...over.values()] }
-}
-
-function byObject(a: Candidate, b: Candidate): number {
-  return a.found.object < b.found.object ? -1 : a.found.object > b.found.object ? 1 : 0
 }

@@ -1,6 +1,6 @@
 import type { DiscoveryLeftOut } from '../../core/discovery.ts'
 import type { ProbeType } from '../../core/probe.ts'
-import type { ClusterAccess, Informer, InformerOptions, KubeError, KubeTrouble } from '../../kubernetes/model.ts'
+import type { ClusterAccess, Informer, InformerOptions, KubeError, KubeTrouble, WatchingClient } from '../../kubernetes/model.ts'
 import type { Candidate, Refusal } from './choose.ts'
 import { resolveDependencies } from './dependencies.ts'
 import { createLogins, type Login } from './logins.ts'
@@ -14,7 +14,7 @@ export interface ClusterOptions {
   readonly node: string | undefined
   readonly types: ReadonlyMap<string, ProbeType>
   readonly read: Reader
-  readonly client: InformerOptions<unknown>['client']
+  readonly client: WatchingClient
   readonly watch: <T>(options: InformerOptions<T>) => Informer<T>
   readonly onChange: () => void
   readonly onTrouble: (trouble: KubeError | undefined) => void
@@ -56,6 +56,8 @@ export interface ClusterDiscovery {
   stop(): void
 }
 
+type Asked = { readonly source: Source } & ReturnType<Source['find']>
+
 /** Begins with no source. */
 export function createCluster({ access, namespaces, node, types, read, client, watch, onChange, onTrouble, onBug }: ClusterOptions): ClusterDiscovery {
   const errors = new Map<KubeTrouble, number>()
@@ -83,10 +85,12 @@ export function createCluster({ access, namespaces, node, types, read, client, w
     }, () => {}).finally(() => { asking = undefined }) // why there is none the informers say
   }
 
-  function ask(source: Source, several: boolean) {
+  async function ask(source: Source, several: boolean): Promise<Asked | undefined> {
     if (!watching.synced(source)) return undefined
     try {
-      return { source, ...source.find({ cluster: access, several, node, server, held: watching.held }) }
+      const context = { cluster: access, several, node, server, held: watching.held }
+      await source.prepare?.(context)
+      return { source, ...source.find(context) }
     } catch (error) {
       onBug(source.name, error)
       return undefined
@@ -95,7 +99,11 @@ export function createCluster({ access, namespaces, node, types, read, client, w
 
   async function look({ labels, configNames, secrets, several }: Around): Promise<void> {
     askServer()
-    const asked = sources.flatMap((one) => ask(one, several) ?? [])
+    const asked: Asked[] = []
+    for (const source of sources) {
+      const one = await ask(source, several)
+      if (one) asked.push(one)
+    }
     const others = new Set([...lists].flatMap(([name, { candidates }]) => (asked.some(({ source }) => source.name === name) ? [] : candidates.map(({ job }) => job.name))))
     const { of, refused: unresolved } = resolveDependencies(asked.flatMap(({ found }) => found), others, configNames)
     const used = new Map<string, Set<string>>()

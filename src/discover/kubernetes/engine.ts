@@ -1,11 +1,15 @@
-import type { DiscoveryStatus } from '../../core/discovery.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { clusterSource, type DiscoveryStatus } from '../../core/discovery.ts'
 import type { Job, ProbeType } from '../../core/probe.ts'
-import { isInside, type ClusterAccess, type Informer, type InformerOptions, type KubeError } from '../../kubernetes/model.ts'
+import { orAbort } from '../../core/run.ts'
+import { deadline } from '../../kubernetes/deadline.ts'
+import { isInside, type ClusterAccess, type Informer, type InformerOptions, type KubeError, type WatchingClient } from '../../kubernetes/model.ts'
 import type { AnnotationRules } from './annotations.ts'
 import { choose, type Candidate, type Refusal } from './choose.ts'
 import { createCluster, type ClusterDiscovery } from './cluster.ts'
 import { createGather } from './gather.ts'
 import { healthSources, type HealthOptions } from './health/index.ts'
+import { byText } from './names.ts'
 import type { Seen } from './objects.ts'
 import { rolesSeen, type KubernetesDiscovery } from './options.ts'
 import type { Reader } from './read.ts'
@@ -32,7 +36,7 @@ export interface DiscoveryOptions {
   readonly read: Reader
   readonly seriesOf: (job: Job) => number
   readonly apply: (source: string, jobs: readonly Job[]) => void
-  readonly client: (access: ClusterAccess) => InformerOptions<unknown>['client']
+  readonly client: (access: ClusterAccess) => WatchingClient
   readonly watch: <T>(options: InformerOptions<T>) => Informer<T>
   /** `fields` never hold what a tenant wrote but the names of objects. */
   readonly log: (level: 'info' | 'warn' | 'error', fields: Readonly<Record<string, unknown>>, message: string) => void
@@ -55,7 +59,7 @@ interface Running {
   readonly key: string
   readonly access: ClusterAccess
   readonly discovery: ClusterDiscovery
-  readonly client: InformerOptions<unknown>['client']
+  readonly client: WatchingClient
   /** Kinds of trouble that there are now, and since when. */
   readonly troubles: Map<string, Trouble>
 }
@@ -110,12 +114,12 @@ export function createDiscovery({ types, read, seriesOf, apply, client, watch, l
     const kept = new Set(chosen.map(({ job }) => job.id))
     const result = choose(lists.flatMap(({ candidates }) => candidates), kept, { quota, targets, series, config, types: byType, seriesOf })
     chosen = result.chosen
-    refused = [...lists.flatMap((list) => list.refused), ...result.refused].toSorted((a, b) => (a.object < b.object ? -1 : a.object > b.object ? 1 : 0))
+    refused = [...lists.flatMap((list) => list.refused), ...result.refused].toSorted((a, b) => byText(a.object, b.object))
     summary = summaryOf(chosen, refused)
     tell()
-    const names = running.flatMap(({ access, discovery }) => Array.from(discovery.lists().keys(), (source) => `kubernetes:${access.name}:${source}`))
+    const names = running.flatMap(({ access, discovery }) => Array.from(discovery.lists().keys(), (source) => clusterSource({ cluster: access.name, source })))
     const bySource = new Map(names.map((source) => [source, new Array<Job>()]))
-    for (const { cluster, source, job } of chosen) bySource.get(`kubernetes:${cluster}:${source}`)?.push(job)
+    for (const one of chosen) bySource.get(clusterSource(one))?.push(one.job)
     for (const source of applied.keys()) if (!bySource.has(source)) apply(source, [])
     const before = applied
     applied = new Map()
@@ -189,14 +193,18 @@ export function createDiscovery({ types, read, seriesOf, apply, client, watch, l
     chosen: () => chosen,
     refused: () => refused,
     async settled(withinMs, signal) {
-      const until = performance.now() + withinMs
       const known = () => running.every(({ discovery }) => discovery.sources().every((source) => discovery.synced(source) || discovery.trouble(source) !== undefined))
-      while (!known() && performance.now() < until) {
+      const end = deadline(withinMs, [signal])
+      try {
+        while (!known() && !end.signal.aborted) await wait(LOOK_MS)
         signal.throwIfAborted()
-        await new Promise((resolve) => { setTimeout(resolve, LOOK_MS) })
+        await look()
+        // It ends by its time, or is thrown on below.
+        await orAbort(() => Promise.all(running.map(({ discovery }) => discovery.idle())), end.signal).catch(() => {})
+        signal.throwIfAborted()
+      } finally {
+        end.clear()
       }
-      await look()
-      for (const { discovery } of running) await Promise.race([discovery.idle(), new Promise((resolve) => { setTimeout(resolve, Math.max(0, until - performance.now())).unref() })])
       // Once more, with what the Secrets and the access say.
       await look()
     },
@@ -231,10 +239,7 @@ function createReusable() {
       const roles = roleSources(discovery, rolesSeen(access), rules, (role, make) =>
         reuse<Watched<Seen>>(`watched ${name} ${JSON.stringify([role, annotations.includes(role), own.filter((rule) => rule.role === role), domain, address])}`, make))
       const options: HealthOptions = { domain, node, external, neighbours, inside: isInside(access) }
-      const sources = health.flatMap((one) => {
-        const make = healthSources[one]
-        return (make && reuse(`health ${name} ${one} ${JSON.stringify(options)}`, () => make(options))) ?? []
-      })
+      const sources = health.flatMap((one) => reuse(`health ${name} ${one} ${JSON.stringify(options)}`, () => healthSources[one](options)) ?? [])
       return [...sources, ...roles]
     })
     before = now

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { apart, Secret } from '../../core/secrets.ts'
+import { inNamespace } from '../../kubernetes/collections.ts'
 import { KubeError, type KubeClient } from '../../kubernetes/model.ts'
 
 /** A Secret is read again so often: to watch Secrets is a larger permission than to get one by its name. */
@@ -70,7 +71,7 @@ export function createLogins({ client, onChange }: { readonly client: KubeClient
   async function read(one: Held): Promise<void> {
     const before = one.login
     try {
-      const path = `/api/v1/namespaces/${encodeURIComponent(one.namespace)}/secrets/${encodeURIComponent(one.name)}`
+      const path = `${inNamespace('/api/v1/secrets', one.namespace)}/${encodeURIComponent(one.name)}`
       one.login = loginOf(await client.json({ path, signal: stop.signal }), before)
       one.dueAt = performance.now() + REREAD_MS
     } catch (error) {

@@ -24,3 +24,13 @@ export function hostPortText(host: string, port: number | undefined): string {
   const bare = host.includes(':') ? `[${host}]` : host
   return port === undefined ? bare : `${bare}:${port}`
 }
+
+/** An object as people name it: `Service shop/redis`, `Node worker-1`. */
+export function objectText(kind: string, { namespace, name }: { readonly namespace?: string | undefined, readonly name: string }): string {
+  return `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`
+}
+
+/** By code units, the same on every machine. */
+export function byText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
+}

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Guard } from '../../core/probe.ts'
 import type { Project } from '../../kubernetes/model.ts'
+import { SERVICE_NAME_LABEL } from '../../kubernetes/well-known.ts'
 import type { Role } from './options.ts'
 import { placesOf, type Place, type Port } from './places.ts'
 
@@ -18,6 +19,8 @@ export interface Seen {
   readonly labels: Readonly<Record<string, string>>
   /** Curlew's own and those that rules name; a value that is too long is cut just beyond the bound. */
   readonly annotations: Readonly<Record<string, string>>
+  /** There were more of them than are held: none is. */
+  readonly tooLong?: true
   readonly ports: readonly Port[]
   readonly places: readonly Place[]
 }
@@ -26,6 +29,9 @@ export interface Seen {
 export function guardOf({ namespace }: Seen, { foreign }: Place): Guard | undefined {
   return namespace === undefined ? undefined : foreign ? 'name' : 'address'
 }
+
+/** Characters of all annotations that are held of an object, names and values: the API takes 256 KiB. */
+export const LONGEST_ALL = 65_536
 
 export interface Wanted {
   /** Keys of labels and annotations that rules look at. */
@@ -48,8 +54,6 @@ const meta = z.object({
     deletionTimestamp: z.string().nullish(),
   }),
 })
-
-const SERVICE_NAME = 'kubernetes.io/service-name'
 
 /** Where each role's objects are listed. */
 export const COLLECTIONS: Readonly<Record<Role, { readonly path: string, readonly kind: string }>> = {
@@ -74,9 +78,11 @@ export function projection(role: Role, wanted: Wanted): Project<Seen> {
     if (!found) return undefined
     return {
       namespace,
-      name: role === 'endpointslice' ? all[SERVICE_NAME] ?? name : name,
+      name: role === 'endpointslice' ? all[SERVICE_NAME_LABEL] ?? name : name,
       labels: Object.fromEntries(Object.entries(all).filter(([key]) => wanted.labels.has(key))),
-      annotations: Object.fromEntries(own.map(([key, value]) => [key, value.slice(0, LONGEST_ANNOTATION + 1)])),
+      ...own.reduce((sum, [key, value]) => sum + key.length + value.length, 0) > LONGEST_ALL ? { annotations: {}, tooLong: true } : {
+        annotations: Object.fromEntries(own.map(([key, value]) => [key, value.slice(0, LONGEST_ANNOTATION + 1)])),
+      },
       ...found,
     }
   }

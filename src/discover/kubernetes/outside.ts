@@ -4,7 +4,7 @@ import { ROLES, rolesSeen, type HealthName, type KubernetesDiscovery } from './o
 
 /** What of a cluster's own health is on its network. */
 const INSIDE_HEALTH: Readonly<Partial<Record<HealthName, string>>> = {
-  api: 'its API servers one by one', dns: 'its DNS servers', nodes: 'its kubelets', paths: 'the Services and pods behind its Ingresses',
+  api: 'its API servers one by one', dns: 'its DNS servers', nodes: 'its kubelets', paths: 'the Services and pods behind its Ingresses and HTTPRoutes',
 }
 
 /** A sentence for each cluster of which something is left out that the config asks for, since Curlew is not inside. */

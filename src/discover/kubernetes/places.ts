@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { canonicalHost } from '../../core/fields.ts'
+import { ZONE_LABEL } from '../../kubernetes/well-known.ts'
 import type { Role } from './options.ts'
 
 /** One address of an object. */
@@ -118,7 +119,7 @@ const READERS: Readonly<Record<Role, (raw: unknown, named: Named) => Places | un
 
   node(raw, { name, labels }) {
     const host = node.safeParse(raw).data?.status?.addresses.find(({ type }) => type === 'InternalIP')?.address
-    return host === undefined ? undefined : { places: [{ host, node: name, zone: labels['topology.kubernetes.io/zone'] }], ports: [] }
+    return host === undefined ? undefined : { places: [{ host, node: name, zone: labels[ZONE_LABEL] }], ports: [] }
   },
 }
 

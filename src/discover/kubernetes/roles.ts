@@ -1,10 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { readAnnotations, type AnnotationRules } from './annotations.ts'
-import { hostPortText, probeName } from './names.ts'
+import { hostPortText, objectText, probeName } from './names.ts'
 import { COLLECTIONS, guardOf, projection, type Seen } from './objects.ts'
 import type { DiscoveryRule, KubernetesDiscovery, Role } from './options.ts'
 import { isOutside, type Place } from './places.ts'
 import { parseSelector, type Selector } from './selector.ts'
-import type { Found, Refused, Source, Watched } from './source.ts'
+import type { Found, Refused, Source, SourceContext, Watched } from './source.ts'
 import { parseTemplate, type Template, type TemplateFacts } from './template.ts'
 
 /** A rule of the config, read. */
@@ -16,6 +17,33 @@ interface Rule {
   readonly name: Template
   readonly target: Template
   readonly labels: readonly (readonly [string, Template])[]
+}
+
+interface Made {
+  readonly found: Found[]
+  readonly refused: Refused[]
+}
+
+/** So long objects are read before other work gets its turn. */
+const AT_ONCE_MS = 20
+/** Characters of annotations that the objects of a namespace may have for each target of its quota: reading them is work, whatever comes of it. */
+const CHARACTERS = 10_240
+
+/** The objects that are read: those of a namespace whose annotations are no longer than it may have in all, in the order in which they are held. */
+function within(all: readonly Seen[], quota: number): { readonly read: readonly Seen[], readonly left: readonly Seen[] } {
+  const lengths = new Map<string, number>()
+  const [read, left]: [Seen[], Seen[]] = [[], []]
+  for (const seen of all) {
+    const length = (lengths.get(seen.namespace ?? '') ?? 0) + Object.values(seen.annotations).reduce((sum, { length: more }) => sum + more, 0)
+    const isRead = seen.namespace === undefined || length <= quota * CHARACTERS
+    if (isRead && seen.namespace !== undefined) lengths.set(seen.namespace, length)
+    ;(isRead ? read : left).push(seen)
+  }
+  return { read, left }
+}
+
+function leftOut(role: Role, { namespace, name }: Seen, quota: number): Refused {
+  return { object: objectText(COLLECTIONS[role].kind, { namespace, name }), namespace, message: `not read: the annotations of the namespace's objects have more than ${quota * CHARACTERS} characters (discovery.kubernetes.quota)` }
 }
 
 /** What nobody configured by hand for this very target is read-only, and at 60 s; a rule may say otherwise. */
@@ -41,19 +69,30 @@ export function roleSources(config: KubernetesDiscovery, roles: readonly Role[],
     const annotated = config.annotations.includes(role)
     if (mine.length === 0 && !annotated) return []
     const watch = watched(role, () => watchOf(role, config, mine, annotated))
-    const known = new WeakMap<Seen, { found: Found[], refused: Refused[] }>()
+    const known = new WeakMap<Seen, Made>()
+    const read = (seen: Seen, { cluster }: SourceContext): Made => {
+      const cached = known.get(seen)
+      if (cached) return cached
+      const made = annotated && role !== 'endpointslice' ? readAnnotations(COLLECTIONS[role].kind, seen, rules) : { found: [], refused: [] }
+      for (const rule of mine) if (rule.selector?.matches(seen.labels) ?? true) made.found.push(...follow(rule, role, seen, { cluster: cluster.name, domain: config.domain }, made.refused))
+      known.set(seen, made)
+      return made
+    }
     return [{
       name: role,
       watches: [watch],
+      async prepare(context) {
+        let began = performance.now()
+        for (const seen of within([...context.held(watch)?.values() ?? []], config.quota).read) {
+          read(seen, context)
+          if (performance.now() - began < AT_ONCE_MS) continue
+          await nextTurn()
+          began = performance.now()
+        }
+      },
       find(context) {
-        const all = [...context.held(watch)?.values() ?? []].map((seen) => {
-          const cached = known.get(seen)
-          if (cached) return cached
-          const made = annotated && role !== 'endpointslice' ? readAnnotations(COLLECTIONS[role].kind, seen, rules) : { found: [], refused: [] }
-          for (const rule of mine) if (rule.selector?.matches(seen.labels) ?? true) made.found.push(...follow(rule, role, seen, { cluster: context.cluster.name, domain: config.domain }, made.refused))
-          known.set(seen, made)
-          return made
-        })
+        const { read: few, left } = within([...context.held(watch)?.values() ?? []], config.quota)
+        const all = [...few.map((seen) => read(seen, context)), { found: [], refused: left.map((seen) => leftOut(role, seen, config.quota)) }]
         return { found: all.flatMap(({ found }) => found), refused: all.flatMap(({ refused }) => refused) }
       },
     } satisfies Source]
@@ -81,7 +120,7 @@ function watchOf(role: Role, config: KubernetesDiscovery, rules: readonly Rule[]
 
 /** What one rule makes of one object: a probe at each of its addresses. */
 function follow(rule: Rule, role: Role, seen: Seen, { cluster, domain }: { readonly cluster: string, readonly domain: string }, refused: Refused[]): Found[] {
-  const object = `${COLLECTIONS[role].kind} ${seen.namespace === undefined ? '' : `${seen.namespace}/`}${seen.name}`
+  const object = objectText(COLLECTIONS[role].kind, seen)
   return seen.places.flatMap((place) => {
     const facts = factsOf(seen, place, cluster)
     const name = rule.name.expand(facts)

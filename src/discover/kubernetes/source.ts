@@ -8,8 +8,8 @@ export interface Watched<T = unknown> {
   readonly name: string
   readonly selection: Selection
   readonly project: Project<T>
-  /** The role may not allow it, or the API may not have it: then the source does without, and that is no trouble. */
-  readonly optional?: true
+  /** The role may not allow it, or the API may not have it: then the source does without, and that is no trouble. `kind`: of an API that does not have it nothing is said. */
+  readonly optional?: true | 'kind'
 }
 
 /** Something that is to be probed, and why. */
@@ -63,5 +63,7 @@ export interface SourceContext {
 export interface Source {
   readonly name: string
   readonly watches: readonly Watched[]
+  /** Does the work of `find` that takes long beforehand, with turns for others in between. */
+  prepare?(context: SourceContext): Promise<void>
   find(context: SourceContext): { readonly found: readonly Found[], readonly refused: readonly Refused[] }
 }

@@ -1,5 +1,6 @@
 import type { DiscoveryLeftOut } from '../../core/discovery.ts'
-import type { Informer, InformerOptions, KubeError, Project, Selection } from '../../kubernetes/model.ts'
+import { inNamespace } from '../../kubernetes/collections.ts'
+import type { Informer, InformerOptions, KubeError, Project, Selection, WatchingClient } from '../../kubernetes/model.ts'
 import type { Source, Watched } from './source.ts'
 
 /** Collections that are in no namespace: they are looked at as a whole, also where `namespaces` is given. */
@@ -9,7 +10,7 @@ const CLUSTER_WIDE: ReadonlySet<string> = new Set([
 ])
 
 export interface WatchingOptions {
-  readonly client: InformerOptions<unknown>['client']
+  readonly client: WatchingClient
   readonly namespaces: readonly string[] | undefined
   readonly watch: <T>(options: InformerOptions<T>) => Informer<T>
   readonly onChange: () => void
@@ -27,7 +28,7 @@ export interface Watching {
   /** Wall clock, ms, of the oldest list that there is to be had; undefined before all of them are there. A source that watches nothing is always up to date. */
   freshAt(source: Source): number | undefined
   trouble(source: Source): KubeError | undefined
-  /** What is optional and refused. */
+  /** What is optional and refused, as far as there is something to say of it. */
   leftOut(source: Source): readonly DiscoveryLeftOut[]
   stop(): void
 }
@@ -47,7 +48,8 @@ export function createWatching({ client, namespaces, watch, onChange, onTrouble 
       // Sources wait for the first answer of each, and this is one.
       const refusal = refusalOf(trouble)
       if (refusal) onChange()
-      if (!optional || !refusal) onTrouble(trouble)
+      // What is left out is no trouble, and whatever it was before is over.
+      onTrouble(optional && refusal ? undefined : trouble)
     }
     return {
       selection: JSON.stringify(selection), project,
@@ -82,16 +84,20 @@ export function createWatching({ client, namespaces, watch, onChange, onTrouble 
       return times.includes(undefined) || times.length === 0 ? undefined : Math.min(...times.filter((at) => at !== undefined))
     },
     trouble: (source) => source.watches
-      .flatMap((watched) => informersOf(watched).filter((informer) => watched.optional !== true || !isRefused(informer)))
+      .flatMap((watched) => informersOf(watched).filter((informer) => watched.optional === undefined || !isRefused(informer)))
       .map((informer) => informer.trouble()).find((trouble) => trouble !== undefined),
-    leftOut: (source) => source.watches.filter(({ optional }) => optional).flatMap((watched) => {
-      const refused = informersOf(watched).flatMap((informer, index) => {
-        const trouble = informer.trouble()
-        const refusal = refusalOf(trouble)
-        return trouble && refusal ? [{ what: collectionOf(selectionsOf(watched.selection, namespaces)[index] ?? watched.selection), trouble: refusal, message: trouble.message }] : []
+    leftOut(source) {
+      const all = source.watches.filter(({ optional }) => optional).flatMap((watched) => {
+        const refused = informersOf(watched).flatMap((informer, index) => {
+          const trouble = informer.trouble()
+          const refusal = refusalOf(trouble)
+          return trouble && refusal && !(watched.optional === 'kind' && refusal === 'not_found') ? [{ what: collectionOf(selectionsOf(watched.selection, namespaces)[index] ?? watched.selection), trouble: refusal, message: trouble.message }] : []
+        })
+        return refused[0] ? [{ ...refused[0], what: refused.map(({ what }) => what).join(', ') }] : []
       })
-      return refused[0] ? [{ ...refused[0], what: refused.map(({ what }) => what).join(', ') }] : []
-    }),
+      // A kind in two versions is one to whoever reads it.
+      return [...new Map(all.map((one) => [`${one.trouble} ${one.what}`, one])).values()]
+    },
     stop() {
       for (const { informers } of running) for (const informer of informers) informer.stop()
       running = []
@@ -116,7 +122,7 @@ function collectionOf({ path }: Selection): string {
 
 /** `/api/v1/services` as `/api/v1/namespaces/shop/services`, once for each namespace. */
 export function selectionsOf(selection: Selection, namespaces: readonly string[] | undefined): readonly Selection[] {
-  const [, group, plural] = /^(\/api\/v1|\/apis\/[^/]+\/[^/]+)\/([^/]+)$/.exec(selection.path) ?? []
-  if (!namespaces || group === undefined || plural === undefined || CLUSTER_WIDE.has(plural)) return [selection]
-  return namespaces.map((namespace) => ({ ...selection, path: `${group}/namespaces/${namespace}/${plural}` }))
+  const [, plural] = /^(?:\/api\/v1|\/apis\/[^/]+\/[^/]+)\/([^/]+)$/.exec(selection.path) ?? []
+  if (!namespaces || plural === undefined || CLUSTER_WIDE.has(plural)) return [selection]
+  return namespaces.map((namespace) => ({ ...selection, path: inNamespace(selection.path, namespace) }))
 }

@@ -27,6 +27,12 @@ async function made(annotations: Record<string, string>, over: Partial<Seen> = {
   }
 }
 
+it('a scheme sets no option that may not be set, and no annotation makes a target of each address', async () => {
+  expect((await made({ probe: 'redis', scheme: 'rediss' }, {}, { allow: { redis: [] } })).problems).toEqual(['target: it sets tls, which discovery.allow does not name'])
+  expect((await made({ probe: 'redis', scheme: 'rediss' }, {}, { allow: { redis: ['tls'] } })).problems).toEqual([])
+  expect((await made({ probe: 'redis', options: '{"addresses": "each"}' }, {}, { allow: { redis: ['addresses'] } })).problems).toEqual([expect.stringContaining('each is for probes of the config')])
+})
+
 describe('an annotation makes a probe', () => {
   it('of the object\'s address and only port, read-only, once a minute', async () => {
     const { jobs, problems } = await made({ probe: 'redis' })
@@ -152,8 +158,8 @@ describe('a wrong annotation is told, and nothing is probed', () => {
   })
 })
 
-it('the annotations of an Ingress that another source reads are no mistake of a probe', () => {
-  const { found, refused } = readAnnotations('Ingress', seen({ 'path': '/health', 'backend-path': '/ready' }), RULES)
+it.each(['Ingress', 'HTTPRoute'])('the annotations of an %s that another source reads are no mistake of a probe', (kind) => {
+  const { found, refused } = readAnnotations(kind, seen({ 'path': '/health', 'backend-path': '/ready' }), RULES)
   expect([found, refused]).toEqual([[], []])
 })
 

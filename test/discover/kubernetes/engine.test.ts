@@ -226,6 +226,17 @@ describe('while the API is away', () => {
   })
 })
 
+it('a look that is interrupted waits for no Secret', async () => {
+  service('redis', { probe: 'redis', secret: 'login' })
+  api.fault('GET /api/v1/namespaces/shop/secrets/', 'hang')
+  configure({ annotations: true, secrets: true })
+  const interrupt = new AbortController()
+  const looked = discovery.settled(600_000, interrupt.signal)
+  await eventually(() => api.requests().some(({ path }) => path.endsWith('/secrets/login')))
+  interrupt.abort(new Error('interrupted'))
+  await expect(looked).rejects.toThrow('interrupted')
+})
+
 describe('a tenant', () => {
   it('gets the login of a Secret of its own namespace, anew when it changes, and it is shown nowhere', async () => {
     const secret = (password: string, username?: string) => api.put({
@@ -332,6 +343,39 @@ describe('a tenant', () => {
     expect(lines.length).toBeLessThan(30)
     expect(discovery.status().refused.length).toBeLessThanOrEqual(500)
     expect(discovery.status().refusedCounts).toEqual([{ cluster: 'room', namespace: 'shop', count: 9_900 }])
+  })
+
+  it('with annotations that take long to read hurts its own namespace alone', async () => {
+    const yaml = Array.from({ length: 150 }, (_, index) => `k${index}: {a: [1, 2, "${index}"]}`).join('\n').slice(0, 4_000)
+    const suffixes = Array.from({ length: 10 }, (_, index) => [[`probe.p${index}`, 'redis'], [`options.p${index}`, `# ${index}\n${yaml}`]]).flat()
+    for (let index = 0; index < 25; index++) service(`s${index}`, Object.fromEntries(suffixes) as Record<string, string>)
+    service('x', { probe: 'redis' }, { namespace: 'db' })
+    configure({ annotations: true, quota: 8 })
+    await settled()
+    expect(names()).toEqual(['db_x'])
+    // Two objects are within the bound: 8 times 10,240 characters.
+    expect(problems().filter((problem) => problem.includes('not read: '))).toHaveLength(23)
+    expect(problems().find((problem) => problem.includes('not read: '))).toMatch(/^Service shop\/s\d+: not read: the annotations of the namespace's objects have more than 81920 characters/)
+  })
+
+  it('has no annotations that fill the memory', async () => {
+    service('big', Object.fromEntries([['probe', 'redis'], ...Array.from({ length: 20 }, (_, index) => [`options.p${index}`, 'x'.repeat(4_000)])]) as Record<string, string>)
+    service('good', { probe: 'redis' })
+    configure({ annotations: true })
+    await settled()
+    expect(names()).toEqual(['shop_good'])
+    expect(problems()).toEqual(['Service shop/big: curlew.dev/: expected at most 65536 characters in all annotations of the object'])
+  })
+
+  it('gets a Secret for each target that it may have, and no more', async () => {
+    for (const name of ['a', 'b']) {
+      api.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'shop' }, data: { password: 'eA==' } })
+      service(name, { probe: 'redis', secret: name })
+    }
+    configure({ annotations: true, secrets: true, quota: 1 })
+    await settled()
+    expect(problems()).toEqual(['Service shop/b: curlew.dev/secret: expected at most 1 Secrets of one namespace'])
+    expect(api.requests().some(({ path }) => path.endsWith('/secrets/b'))).toBe(false)
   })
 
   it('is told once of a mistake, and again only when it makes another one', async () => {
@@ -441,8 +485,11 @@ describe('a reload', () => {
     expect(names()).toEqual(['node-n1', 'shop_redis'])
     expect(jobs().find(({ name }) => name === 'shop_redis')).toBe(before)
     expect(api.requests().slice(asked).some(({ path }) => path.startsWith('/api/v1/services'))).toBe(false)
+    expect(api.watches()).toHaveLength(2)
     configure({ rules: [{ role: 'node', probe: { type: 'ping', name: 'node-{name}', target: '{address}' } }] }, { clusters })
     await settled()
     expect(names()).toEqual(['node-n1'])
+    // What nobody wants any more is not watched either.
+    await eventually(() => api.watches().length === 1)
   })
 })

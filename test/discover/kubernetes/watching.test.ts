@@ -48,6 +48,21 @@ it('a source does without what its role may not list, where it says so, and that
   }
 })
 
+it('and that it may not ends the trouble there was with the list before', async () => {
+  const outage = api.fault('GET /api/v1/configmaps', { status: 503 })
+  const { troubles, end } = await watching([{ ...secrets(true), selection: { path: '/api/v1/configmaps' } }])
+  try {
+    await eventually(() => troubles.length > 0)
+    expect(troubles).toMatchObject([{ trouble: 'server' }])
+    outage()
+    api.forbid('GET /api/v1/configmaps')
+    await eventually(() => troubles.length > 1 && troubles.at(-1) === undefined)
+  } finally {
+    outage()
+    end()
+  }
+})
+
 it('else it does without as well, and says why', async () => {
   const { all, source, end } = await watching([services, secrets(false)])
   try {

@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import type { ClusterAccess } from '../../../kubernetes/model.ts'
+import { SERVICE_ACCOUNT_DIRECTORY, SERVICE_NAME_LABEL } from '../../../kubernetes/well-known.ts'
 import type { Found, Refused, Source, Watched } from '../source.ts'
 import { hostPortText } from '../names.ts'
 import { accessOptions, healthName } from './names.ts'
 
-/** Where a pod finds the authority and the token of its ServiceAccount. */
-const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** Every cluster's Service of its own API. */
 const SERVICE = 'kubernetes'
 const HTTPS_PORT = 443
@@ -27,7 +26,7 @@ interface Address { readonly host: string, readonly port: number }
 export function apiSource({ domain, inside }: { readonly domain: string, readonly inside: boolean }): Source {
   const slices: Watched<readonly Address[]> = {
     name: 'api-endpoints',
-    selection: { path: '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', labelSelector: `kubernetes.io/service-name=${SERVICE}` },
+    selection: { path: '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', labelSelector: `${SERVICE_NAME_LABEL}=${SERVICE}` },
     project(raw) {
       const { data } = slice.safeParse(raw)
       const port = portOf(data?.ports)
@@ -78,7 +77,7 @@ function portOf(ports: readonly { readonly name?: string | null | undefined, rea
 
 /** The credentials that Curlew itself has there. */
 function accessOf(cluster: ClusterAccess): Readonly<Record<string, string>> {
-  return cluster.kubeconfig === undefined ? { ca_file: `${SERVICE_ACCOUNT}/ca.crt`, token_file: `${SERVICE_ACCOUNT}/token` } : accessOptions(cluster)
+  return cluster.kubeconfig === undefined ? { ca_file: `${SERVICE_ACCOUNT_DIRECTORY}/ca.crt`, token_file: `${SERVICE_ACCOUNT_DIRECTORY}/token` } : accessOptions(cluster)
 }
 
 function addressOf(server: string): Address | { readonly wrong: string } {

@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { CERTIFICATE_OBJECTS } from '../../../kubernetes/collections.ts'
 import { hasKubeadmFiles } from '../../local.ts'
+import { byText, objectText } from '../names.ts'
 import type { Found, Source, SourceContext, Watched } from '../source.ts'
-import { accessOptions, byText, healthName, metadata, type ObjectName } from './names.ts'
+import { accessOptions, healthName, metadata, type ObjectName } from './names.ts'
 
 /** Objects of one cluster that are looked at, each once an hour: the API server is not to feel it. */
 export const MOST_OBJECTS = 1_000
@@ -17,9 +19,7 @@ interface CertObject extends ObjectName {
 interface Kind {
   readonly watched: Watched<CertObject>
   /** The word that a target of the type kube-cert begins with. */
-  readonly word: string
-  /** The API's name of the kind. */
-  readonly kind: string
+  readonly word: keyof typeof CERTIFICATE_OBJECTS
   readonly why: string
 }
 
@@ -33,17 +33,17 @@ function nameAndRevision(raw: unknown): CertObject | undefined {
   return { name, namespace, revision: String(generation ?? resourceVersion ?? '') }
 }
 
-const kindOf = (word: string, kind: string, why: string, path: string, selection: Partial<Watched['selection']>, project: Watched<CertObject>['project'] = nameAndRevision): Kind =>
-  ({ word, kind, why, watched: { name: `certificates-${word}`, selection: { path, ...selection }, project, optional: true } })
+const kindOf = (word: Kind['word'], why: string, selection: Partial<Watched['selection']>, project: Watched<CertObject>['project'] = nameAndRevision): Kind =>
+  ({ word, why, watched: { name: `certificates-${word}`, selection: { path: CERTIFICATE_OBJECTS[word].path, ...selection }, project, optional: true } })
 
 const apiService = z.object({ metadata, spec: z.object({ service: z.object({}).nullish(), insecureSkipTLSVerify: z.boolean().nullish(), caBundle: z.string().nullish() }) })
 const definition = z.object({ metadata, spec: z.object({ conversion: z.object({ strategy: z.string().nullish() }).nullish() }) })
 
 /** What is said first is kept where there are too many. */
 const KINDS: readonly Kind[] = [
-  kindOf('validatingwebhook', 'ValidatingWebhookConfiguration', 'a webhook', '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations', { metadataOnly: true }),
-  kindOf('mutatingwebhook', 'MutatingWebhookConfiguration', 'a webhook', '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations', { metadataOnly: true }),
-  kindOf('apiservice', 'APIService', 'an aggregated API whose certificate is verified', '/apis/apiregistration.k8s.io/v1/apiservices', {}, (raw) => {
+  kindOf('validatingwebhook', 'a webhook', { metadataOnly: true }),
+  kindOf('mutatingwebhook', 'a webhook', { metadataOnly: true }),
+  kindOf('apiservice', 'an aggregated API whose certificate is verified', {}, (raw) => {
     const { data } = apiService.safeParse(raw)
     if (!data) return undefined
     const { service, insecureSkipTLSVerify: insecure, caBundle } = data.spec
@@ -51,12 +51,12 @@ const KINDS: readonly Kind[] = [
     return caBundle || (service && insecure !== true) ? { name: data.metadata.name, namespace: undefined } : undefined
   }),
   // Whole definitions come over the wire, of which one word stays: the API selects by nothing of it.
-  kindOf('crd', 'CustomResourceDefinition', 'a conversion webhook', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {}, (raw) => {
+  kindOf('crd', 'a conversion webhook', {}, (raw) => {
     const { data } = definition.safeParse(raw)
     return data?.spec.conversion?.strategy === 'Webhook' ? nameAndRevision(raw) : undefined
   }),
   // Names alone: what Secrets hold is read by the probe of each, and forgotten.
-  kindOf('secret', 'Secret', 'a Secret of type kubernetes.io/tls', '/api/v1/secrets', { fieldSelector: 'type=kubernetes.io/tls', metadataOnly: true }),
+  kindOf('secret', 'a Secret of type kubernetes.io/tls', { fieldSelector: 'type=kubernetes.io/tls', metadataOnly: true }),
 ]
 
 /**
@@ -81,20 +81,31 @@ const NO_FILES = 'health: certificates: this agent sees no certificate of kubead
 function ofNode(context: SourceContext, node: string): Found {
   return {
     entry: { name: healthName(context, 'node-certificates'), type: 'cert', target: '/etc/kubernetes', preset: 'kubeadm', served: SERVED, every: '10m', mode: 'read-only' },
-    node, object: `Node ${node}`, why: 'health: certificates, the files of kubeadm on the node of an agent',
+    node, object: `Node ${node}`, why: 'the files of kubeadm on the node that this Curlew runs on',
   }
 }
 
 function findObjects(context: SourceContext): ReturnType<Source['find']> {
-  const found = KINDS.flatMap(({ watched, word, kind, why }) => [...context.held(watched)?.values() ?? []]
-    .toSorted((a, b) => byText(placeOf(a), placeOf(b)))
+  const found = KINDS.flatMap(({ watched, word, why }) => inTurns([...context.held(watched)?.values() ?? []])
     .map((object): Found => ({
       entry: { name: healthName(context, 'certificates'), type: 'kube-cert', target: `${word}/${placeOf(object)}`, ...accessOptions(context.cluster), every: EVERY, mode: 'read-only' },
-      object: `${kind} ${placeOf(object)}`, namespace: object.namespace, revision: object.revision, why: `health: certificates, ${why}`,
+      object: objectText(CERTIFICATE_OBJECTS[word].kind, object), namespace: object.namespace, revision: object.revision, why,
     })))
   const left = found.length - MOST_OBJECTS
   const refused = left > 0 ? [{ object: 'health: certificates', message: `${found.length} objects hold certificates, of which ${MOST_OBJECTS} are looked at: give discovery.kubernetes.namespaces` }] : []
   return { found: found.slice(0, MOST_OBJECTS), refused }
+}
+
+/** The first by name of each namespace, then the second of each: one that has very many hides no other one's. */
+function inTurns(objects: readonly CertObject[]): readonly CertObject[] {
+  const counts = new Map<string | undefined, number>()
+  return objects.toSorted((a, b) => byText(placeOf(a), placeOf(b)))
+    .map((object) => {
+      const turn = counts.get(object.namespace) ?? 0
+      counts.set(object.namespace, turn + 1)
+      return { object, turn }
+    })
+    .toSorted((a, b) => a.turn - b.turn).map(({ object }) => object)
 }
 
 function placeOf({ name, namespace }: ObjectName): string {

@@ -23,7 +23,7 @@ export interface HealthOptions {
 }
 
 /** What finds the probes of a cluster's own health, by its name under `discovery.kubernetes.health`; a file each, beside this one. Undefined: nothing of it can be reached from outside. */
-export const healthSources: Readonly<Partial<Record<HealthName, (options: HealthOptions) => Source | undefined>>> = {
+export const healthSources: Readonly<Record<HealthName, (options: HealthOptions) => Source | undefined>> = {
   nodes: nodesSource,
   host: hostSource,
   api: apiSource,

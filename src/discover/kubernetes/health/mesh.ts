@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { z } from 'zod'
+import { addressesHere } from '../../../core/interfaces.ts'
 import { MESH_PORT } from '../../../core/mesh.ts'
+import { inNamespace } from '../../../kubernetes/collections.ts'
+import { SERVICE_ACCOUNT_DIRECTORY, ZONE_LABEL } from '../../../kubernetes/well-known.ts'
 import type { Found, Source, Watched } from '../source.ts'
-import { hostPortText } from '../names.ts'
+import { byText, hostPortText, objectText } from '../names.ts'
 import { healthName } from './names.ts'
 import { neighboursOf, type RingNode } from './ring.ts'
 
@@ -17,12 +19,12 @@ interface MeshOptions {
   /** Where the agents are: this pod's own unless given; all where there is none. */
   readonly namespace?: string | undefined
   /** Addresses of this machine, or of the pod that Curlew runs in; asked for at each look. */
-  readonly ownAddresses?: () => readonly string[]
+  readonly ownAddresses?: () => ReadonlySet<string> | undefined
 }
 
 const nodeShape = z.object({
   metadata: z.object({ name: z.string(), labels: z.record(z.string(), z.string()).nullish() }),
-}).transform(({ metadata: { name, labels } }): RingNode => ({ name, zone: labels?.['topology.kubernetes.io/zone'] }))
+}).transform(({ metadata: { name, labels } }): RingNode => ({ name, zone: labels?.[ZONE_LABEL] }))
 
 const podShape = z.object({
   metadata: z.object({ name: z.string(), namespace: z.string(), deletionTimestamp: z.string().nullish() }),
@@ -55,7 +57,7 @@ const NODES: Watched<RingNode> = {
 /** A Role in the agents' namespace is enough for it. */
 const agentsIn = (namespace: string | undefined): Watched<AgentPod> => ({
   name: 'mesh-agents',
-  selection: { path: namespace === undefined ? '/api/v1/pods' : `/api/v1/namespaces/${namespace}/pods`, labelSelector: 'app.kubernetes.io/name=curlew,app.kubernetes.io/component=agent' },
+  selection: { path: namespace === undefined ? '/api/v1/pods' : inNamespace('/api/v1/pods', namespace), labelSelector: 'app.kubernetes.io/name=curlew,app.kubernetes.io/component=agent' },
   project(raw) {
     const { data } = podShape.safeParse(raw)
     return data?.ended === false ? data : undefined
@@ -68,6 +70,8 @@ const agentsIn = (namespace: string | undefined): Watched<AgentPod> => ({
  */
 export function meshSource({ neighbours = 3, namespace = namespaceHere(), ownAddresses = addressesHere }: MeshOptions = {}): Source {
   const watched = agentsIn(namespace)
+  // Where they cannot be listed now, they are those that were.
+  let own: ReadonlySet<string> = new Set()
   return {
     name: 'mesh',
     watches: [NODES, watched],
@@ -77,7 +81,8 @@ export function meshSource({ neighbours = 3, namespace = namespaceHere(), ownAdd
       if (context.node === undefined || !nodes || !pods) return { found: [], refused: [] }
       const { node } = context
       const agents = [...pods.values()]
-      const rings = ringsOf(agents.filter((pod) => pod.node === node && !pod.terminating), ownAddresses())
+      own = ownAddresses() ?? own
+      const rings = ringsOf(agents.filter((pod) => pod.node === node && !pod.terminating), own)
       const members = [...nodes.values()]
       return { found: rings.flatMap((ring) => edgesOf(healthName(context, `mesh-${ring.network}`), node, members, agents.filter((pod) => isOf(ring, pod)), neighbours)), refused: [] }
     },
@@ -89,8 +94,8 @@ type Ring = Pick<AgentPod, 'namespace' | 'network'>
 const isOf = (ring: Ring, pod: AgentPod) => pod.namespace === ring.namespace && pod.network === ring.network
 
 /** The rings that this Curlew is on: that of the pod that has one of its addresses, where the two kinds of agents share the node. */
-function ringsOf(here: readonly AgentPod[], own: readonly string[]): readonly Ring[] {
-  const ours = here.filter(({ ip }) => ip !== undefined && own.includes(ip))
+function ringsOf(here: readonly AgentPod[], own: ReadonlySet<string>): readonly Ring[] {
+  const ours = here.filter(({ ip }) => ip !== undefined && own.has(ip))
   const rings = ours.length > 0 ? ours : here
   return rings.filter((pod, index) => rings.findIndex((other) => isOf(pod, other)) === index)
 }
@@ -100,7 +105,7 @@ function edgesOf(probe: string, node: string, nodes: readonly RingNode[], agents
   const members = nodes.filter(({ name }) => byNode.has(name))
   return neighboursOf(node, members, count).flatMap((peer) => {
     // The edge of an agent that is away waits for the next one: nobody takes its place, or each rollout would move every edge.
-    const agent = byNode.get(peer.name)?.filter(isThere).toSorted((one, other) => (one.name < other.name ? -1 : 1))[0]
+    const agent = byNode.get(peer.name)?.filter(isThere).toSorted((a, b) => byText(a.name, b.name))[0]
     return agent ? [edgeTo(probe, peer, agent, node)] : []
   })
 }
@@ -113,18 +118,14 @@ function isThere({ ip, terminating, ready }: AgentPod): boolean {
 function edgeTo(probe: string, { name: peer, zone }: RingNode, { name, namespace, network, ip = '', port }: AgentPod, node: string): Found {
   return {
     entry: { name: probe, type: 'mesh', target: hostPortText(ip, port), peer, network, every: EVERY, mode: 'read-only', labels: { peer, network } },
-    node: peer, zone, object: `Pod ${namespace}/${name}`, why: `next on the ring to node ${node}`,
+    node: peer, zone, object: objectText('Pod', { namespace, name }), why: `next on the ring to node ${node}`,
   }
-}
-
-function addressesHere(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) => addresses?.map(({ address }) => address) ?? [])
 }
 
 /** Of the pod that this process runs in, as its ServiceAccount has it. */
 function namespaceHere(): string | undefined {
   try {
-    return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim() || undefined
+    return readFileSync(`${SERVICE_ACCOUNT_DIRECTORY}/namespace`, 'utf8').trim() || undefined
   } catch {
     return undefined
   }

@@ -20,8 +20,3 @@ export interface ObjectName {
   readonly name: string
   readonly namespace: string | undefined
 }
-
-/** By code units, the same on every machine. */
-export function byText(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b)
-}

@@ -1,10 +1,10 @@
 import { z } from 'zod'
+import { ZONE_LABEL } from '../../../kubernetes/well-known.ts'
 import type { Source, Watched } from '../source.ts'
 import { accessOptions, healthName } from './names.ts'
 
 /** Whether Ready is the API's word alone: such nodes have no kubelet and no machine. https://github.com/virtual-kubelet/virtual-kubelet, https://kwok.sigs.k8s.io */
 const VIRTUAL = { label: ['type', 'virtual-kubelet'], taint: 'virtual-kubelet.io/', annotation: ['kwok.x-k8s.io/node', 'fake'] } as const
-const ZONE = 'topology.kubernetes.io/zone'
 
 const texts = z.record(z.string(), z.string()).nullish()
 const shape = z.object({
@@ -26,7 +26,7 @@ const nodes: Watched<Held> = {
     const { metadata: { name, labels, annotations }, spec } = data
     const virtual = labels?.[VIRTUAL.label[0]] === VIRTUAL.label[1] || annotations?.[VIRTUAL.annotation[0]] === VIRTUAL.annotation[1]
       || (spec?.taints ?? []).some(({ key }) => key.startsWith(VIRTUAL.taint))
-    return virtual ? undefined : { name, zone: labels?.[ZONE] }
+    return virtual ? undefined : { name, zone: labels?.[ZONE_LABEL] }
   },
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { byText } from '../names.ts'
 
 export interface RingNode {
   readonly name: string
@@ -12,7 +13,7 @@ export interface RingNode {
  * node that is not among them.
  */
 export function neighboursOf<T extends RingNode>(name: string, nodes: readonly T[], count: number): readonly T[] {
-  const ring = nodes.map((node) => ({ node, place: placeOf(node.name) })).toSorted((one, other) => (one.place < other.place ? -1 : 1)).map(({ node }) => node)
+  const ring = nodes.map((node) => ({ node, place: placeOf(node.name) })).toSorted((a, b) => byText(a.place, b.place)).map(({ node }) => node)
   const at = ring.findIndex((node) => node.name === name)
   const own = ring[at]
   if (!own) return []

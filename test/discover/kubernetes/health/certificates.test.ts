@@ -49,12 +49,14 @@ describe('certificates that the API keeps', () => {
 
   it('are bounded, the authorities of the cluster first, and what is left out is said in a sentence', () => {
     const source = certificatesSource({ node: undefined })
-    const many = new Map(Array.from({ length: MOST_OBJECTS + 5 }, (_, n) => [`shop/${n}`, { name: `tls-${n}`, namespace: 'shop' }]))
+    const many = new Map(Array.from({ length: MOST_OBJECTS + 5 }, (_, n) => [`shop/${n}`, { name: `tls-${n}`, namespace: n === 0 ? 'zoo' : 'shop' }]))
     const { found, refused } = source.find({
       cluster: { name: 'room-a' }, several: false, node: undefined,
       held: (watched) => (watched.name.endsWith('-secret') ? many : watched.name.endsWith('-crd') ? new Map([['x', { name: 'x.example.org', namespace: undefined }]]) : undefined) as never,
     })
     expect(found.length).toBe(MOST_OBJECTS)
+    // The namespace that has so many does not hide the ones after it.
+    expect(found.some(({ namespace }) => namespace === 'zoo')).toBe(true)
     expect(found[0]?.entry['target']).toBe('crd/x.example.org')
     expect(refused).toEqual([{ object: 'health: certificates', message: `${MOST_OBJECTS + 6} objects hold certificates, of which ${MOST_OBJECTS} are looked at: give discovery.kubernetes.namespaces` }])
   })

@@ -37,7 +37,7 @@ function find(source: Source, on: string | undefined, nodes: readonly object[], 
   return found
 }
 
-const source = meshSource({ ownAddresses: () => [] })
+const source = meshSource({ ownAddresses: () => undefined })
 const peersOf = (on: string, nodes: readonly object[] = NODES, pods: readonly object[] = AGENTS, from = source) => find(from, on, nodes, pods).map((edge) => edge.node)
 /** What the tests below change: the first neighbour of w0. */
 const [NEXT = ''] = peersOf('w0') as readonly string[]
@@ -57,7 +57,7 @@ describe('the source mesh', () => {
 
   it('has three neighbours, or as many as are asked for', () => {
     expect(peersOf('w0')).toHaveLength(3)
-    expect(peersOf('w0', NODES, AGENTS, meshSource({ neighbours: 5, ownAddresses: () => [] }))).toHaveLength(5)
+    expect(peersOf('w0', NODES, AGENTS, meshSource({ neighbours: 5, ownAddresses: () => undefined }))).toHaveLength(5)
   })
 
   it('is left as it is by a rollout: other names, other addresses', () => {
@@ -99,7 +99,7 @@ describe('the source mesh', () => {
   })
 
   const hosts = NAMES.slice(0, 3).map((name, index) => pod(`host-${name}`, { node: name, ip: `192.168.0.${index}`, host: true }))
-  const networks = (own: readonly string[]) => find(meshSource({ ownAddresses: () => own }), 'w0', NODES, [...AGENTS, ...hosts]).map(({ entry }) => String(entry['network']))
+  const networks = (own: readonly string[]) => find(meshSource({ ownAddresses: () => new Set(own) }), 'w0', NODES, [...AGENTS, ...hosts]).map(({ entry }) => String(entry['network']))
 
   it('has a ring for each network, and is on the one that its own pod is on', () => {
     expect(networks(['127.0.0.1', '10.244.0.0'])).toEqual(['pod', 'pod', 'pod'])
@@ -107,9 +107,17 @@ describe('the source mesh', () => {
     expect(networks(['127.0.0.1']).toSorted()).toEqual(['host', 'host', 'pod', 'pod', 'pod'])
   })
 
+  it('stays on its ring while the addresses here cannot be listed', () => {
+    let own: ReadonlySet<string> | undefined = new Set(['10.244.0.0'])
+    const one = meshSource({ ownAddresses: () => own })
+    const before = find(one, 'w0', NODES, [...AGENTS, ...hosts])
+    own = undefined
+    expect(find(one, 'w0', NODES, [...AGENTS, ...hosts])).toEqual(before)
+  })
+
   it('looks at agents of its own namespace alone: others may bear the label', () => {
     const foreign = NAMES.map((name) => pod(`fake-${name}`, { node: name, namespace: 'tenant', ip: '10.9.9.9' }))
-    const found = find(meshSource({ ownAddresses: () => ['10.244.0.0'] }), 'w0', NODES, [...foreign, ...AGENTS])
+    const found = find(meshSource({ ownAddresses: () => new Set(['10.244.0.0']) }), 'w0', NODES, [...foreign, ...AGENTS])
     expect(found.map(({ object }) => object.split('/')[0])).toEqual(['Pod monitoring', 'Pod monitoring', 'Pod monitoring'])
   })
 

@@ -61,7 +61,7 @@ it('from outside the ingress is asked alone, and nothing else is watched', () =>
   const ingress = { metadata: { name: 'it', namespace: 'shop', annotations: HEALTH }, spec: { rules: [rule('shop.example.org', ['/', 'Prefix', to('web')])] } }
   const { found } = findAmong({ '/apis/networking.k8s.io/v1/ingresses': [ingress] }, source)
   expect(found.map(options)).toEqual([{ target: 'http://shop.example.org/health' }])
-  expect(source.watches.map(({ selection }) => selection.path)).toEqual(['/apis/networking.k8s.io/v1/ingresses'])
+  expect(source.watches.map(({ selection }) => selection.path)).toEqual(['ingresses', 'httproutes', 'gateways'].map((plural) => expect.stringContaining(`/v1/${plural}`) as unknown))
 })
 
 it('an Ingress without the annotation is asked for nothing', () => {
