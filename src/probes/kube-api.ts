@@ -5,11 +5,12 @@ import { hostPort } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import { taint } from '../core/secrets.ts'
 import { wayTo, type TlsOptions } from '../core/way.ts'
-import { dialFields, dialGauges } from './lib/dial.ts'
+import { dial, dialFields, dialGauges } from './lib/dial.ts'
 import type { KeptAnswer } from './lib/http-kept.ts'
 import { checkKube, KUBE_CODES, kubeApi, kubeFields, loadKube, releaseKube } from './lib/kube.ts'
 import { checkNames, ETCD_CHECKS, MOST_CHECKS } from './lib/kube-api-checks.ts'
 import { KUBE_API_CODES } from './lib/kube-api-codes.ts'
+import { dialByProxy, proxyOf, type ServerProxy } from './lib/kube-api-proxy.ts'
 import { apiSession, type ApiSession } from './lib/kube-api-session.ts'
 import { checkTls, tlsFields, tlsGauges } from './lib/tls.ts'
 import { queryOptions } from './lib/url-query.ts'
@@ -52,6 +53,9 @@ const codes = { ...KUBE_CODES, ...KUBE_API_CODES } as const
 
 type Context = ProbeContext<keyof typeof phases, keyof typeof gauges, keyof typeof codes | SharedCode>
 
+/** The way of each job that goes by a kubeconfig, as its last run found it. */
+const ways = new WeakMap<Options, Pick<Access, 'tls' | 'proxy'>>()
+
 export const kubeApiProbe = defineProbe({
   type: 'kube-api',
   summary: 'One Kubernetes API server: whether it lives, is ready and sees etcd, by status codes, and its certificate as clients verify it',
@@ -66,15 +70,20 @@ export const kubeApiProbe = defineProbe({
     return { ...queryOptions(url), target: url.host }
   },
   // Whom the kubeconfig trusts is known to a run only: a walk must not call its certificate untrusted.
-  ways: (read) => wayTo(read, read.kubeconfig === undefined ? read : { ...read, insecure_skip_verify: true }),
+  ways(read) {
+    if (read.kubeconfig === undefined) return wayTo(read, read)
+    const { tls, proxy } = ways.get(read) ?? {}
+    if (proxy) return proxy.via ? wayTo({ target: proxy.via.endpoint }) : []
+    return wayTo(read, { ...read, server_name: tls?.server_name ?? read.server_name, insecure_skip_verify: true })
+  },
   example: { target: '10.0.0.1:6443', kubeconfig: '/etc/curlew/room-a.kubeconfig' },
   // With files of its own it asks by itself, and needs no library.
   load: (read) => (read.kubeconfig === undefined ? undefined : loadKube()),
   release: releaseKube,
 
   async run(read, probe) {
-    const { tls, token } = await accessOf(read, probe)
-    const session = apiSession(probe, read.target, { ...read, ...tls }, token)
+    const { tls, token, proxy } = await accessOf(read, probe)
+    const session = apiSession(probe, read.target, { ...read, ...tls }, token, (context) => (proxy ? dialByProxy(context, proxy, read) : dial(context, read.target, read)))
     try {
       await judge(session, probe)
     } finally {
@@ -83,11 +92,24 @@ export const kubeApiProbe = defineProbe({
   },
 })
 
-/** What the server is trusted by, and what it is told of us. */
-async function accessOf(read: Options, probe: Context): Promise<{ readonly tls: Partial<TlsOptions>, readonly token: string | undefined }> {
-  if (read.kubeconfig === undefined) return { tls: {}, token: read.token_file === undefined ? undefined : tokenOf(read.token_file) }
-  const { ca, cert, key, token, insecureSkipVerify } = await (await kubeApi(read, probe)).credentials()
-  return { tls: { pem: { ca, cert, key }, insecure_skip_verify: read.insecure_skip_verify || insecureSkipVerify }, token }
+/** What the server is trusted by, what it is told of us, and the proxy on the way. */
+interface Access {
+  readonly tls: Partial<TlsOptions>
+  readonly token: string | undefined
+  readonly proxy: ServerProxy | undefined
+}
+
+async function accessOf(read: Options, probe: Context): Promise<Access> {
+  if (read.kubeconfig === undefined) return { tls: {}, token: read.token_file === undefined ? undefined : tokenOf(read.token_file), proxy: undefined }
+  const api = await kubeApi(read, probe)
+  const { ca, cert, key, token, insecureSkipVerify, serverName, proxyUrl } = await api.credentials()
+  const access = {
+    tls: { pem: { ca, cert, key }, insecure_skip_verify: read.insecure_skip_verify || insecureSkipVerify, server_name: read.server_name ?? serverName },
+    token,
+    proxy: proxyUrl === undefined ? undefined : proxyOf(proxyUrl, read.target, await api.server()),
+  }
+  ways.set(read, access)
+  return access
 }
 
 /** It is rotated every hour, so it is read again each time. */
@@ -147,7 +169,9 @@ function passes({ status }: KeptAnswer, path: string): boolean {
 async function failingChecks(session: ApiSession, probe: Context, ready: boolean): Promise<readonly string[]> {
   const failing: string[] = []
   const check = async (phase: 'etcd' | 'readyz', name: string) => {
-    const answer = await askInTime(session, probe, phase, `/readyz/${name}`)
+    const asked = await askInTime(session, probe, phase, `/readyz/${name}`)
+    // OpenShift's servers see etcd as well, and take no part of it into their readiness.
+    const answer = asked?.status === 404 && name === 'etcd' ? await askInTime(session, probe, phase, `/livez/${name}`) : asked
     const known = answer === undefined || answer.status === 200 || answer.status >= 500
     // The server has none of that name, or this login may not ask.
     if (!known) return

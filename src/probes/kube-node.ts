@@ -1,6 +1,6 @@
-import { networkInterfaces } from 'node:os'
 import { z } from 'zod'
 import type { SharedCode } from '../core/codes.ts'
+import { addressesHere } from '../core/interfaces.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
 import { dialGauges } from './lib/dial.ts'
 import { checkKube, KUBE_CODES, kubeApi, kubeFields, loadKube, releaseKube, type KubeApi, type KubeCode } from './lib/kube.ts'
@@ -122,13 +122,4 @@ async function checkAddress(options: Options, { uid, addresses, unschedulable }:
     ? 'To accept the new address restart Curlew, which has nowhere to keep the old one'
     : `To accept the new address: kubectl -n ${changed.namespace} patch configmap ${ADDRESSES} --type merge -p '${data}'`
   probe.fail('kube_node_address_changed', `node ${node} was at ${changed.from.join(', ')} and is at ${addresses.join(', ')}. ${accept}`)
-}
-
-/** Of this machine's interfaces; undefined where they cannot be listed, which accuses nobody. */
-function addressesHere(): ReadonlySet<string> | undefined {
-  try {
-    return new Set(Object.values(networkInterfaces()).flatMap((list) => list ?? []).map(({ address }) => address))
-  } catch {
-    return undefined
-  }
 }

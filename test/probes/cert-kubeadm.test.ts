@@ -15,6 +15,10 @@ const [apiserver, etcd, kubelet, old] = [made('kube-apiserver'), made('node-1'),
 /** As a component makes it in memory when it is not told of a file (client-go, util/cert). */
 const inMemory = made('localhost@1700000000', issue({ subject: '/CN=localhost-ca@1700000000', authority: true, ...DATES }))
 const configured = made('kube-scheduler')
+/** What the kubelet had before, and what another authority says of it. */
+const before = issue({ subject: '/CN=system:node:node-1', names: ['localhost'], from: '20190101000000Z', to: DATES.to }, authority)
+const foreign = issue({ subject: '/CN=system:node:node-1', names: ['localhost'], from: '20190101000000Z', to: DATES.to }, issue({ subject: '/CN=mine', authority: true, ...DATES }))
+const CONFIGURATION = { 'var/lib/kubelet/config.yaml': 'kind: KubeletConfiguration\n' }
 
 const closers: (() => Promise<void>)[] = []
 afterAll(async () => { for (const close of closers) await close() })
@@ -86,7 +90,9 @@ describe('what the servers of a node show is compared with the file of each', ()
     ['another one of the files is the wrong one', { 6443: etcd }, {}, 'in /etc/kubernetes/pki/apiserver.crt CN=kube-apiserver has'],
     ['a scheduler that is told of a file', { 10259: inMemory }, { 'etc/kubernetes/manifests/kube-scheduler.yaml': manifest('tls-cert-file=/etc/kubernetes/pki/scheduler.crt'), 'etc/kubernetes/pki/scheduler.crt': configured.cert }, 'shows CN=localhost@1700000000'],
     ['a kubelet that is told of a file', { 10250: kubelet }, { 'var/lib/kubelet/config.yaml': 'tlsCertFile: /etc/kubernetes/pki/mine.crt\n', 'etc/kubernetes/pki/mine.crt': configured.cert }, 'in /etc/kubernetes/pki/mine.crt CN=kube-scheduler has'],
-    ['a kubelet that rotates shows its first one', { 10250: kubelet }, { 'var/lib/kubelet/pki/kubelet-server-1.pem': configured.cert, 'var/lib/kubelet/pki/kubelet-server-current.pem': '->kubelet-server-1.pem' }, 'in /var/lib/kubelet/pki/kubelet-server-current.pem'],
+    ['a kubelet that rotates shows its first one', { 10250: kubelet }, { ...CONFIGURATION, 'var/lib/kubelet/pki/kubelet-server-1.pem': configured.cert, 'var/lib/kubelet/pki/kubelet-server-current.pem': '->kubelet-server-1.pem' }, 'in /var/lib/kubelet/pki/kubelet-server-current.pem'],
+    ['a kubelet whose configuration is not seen shows what was renewed', { 10250: before }, {}, 'in /var/lib/kubelet/pki/kubelet.crt it has'],
+    ['a kubelet of which the configuration says no other file', { 10250: foreign }, CONFIGURATION, 'in /var/lib/kubelet/pki/kubelet.crt'],
   ])('%s', async (_what, ports, more, message) => {
     const { served } = await node(ports)
     const result = await probe({ ...CONTROL_PLANE, ...WORKER, ...more }, served)
@@ -113,6 +119,18 @@ describe('what the servers of a node show is compared with the file of each', ()
   it('a kubelet that shows a file which is not mounted is not held to another', async () => {
     const { served } = await node({ 10250: configured })
     const result = await probe({ ...WORKER, 'var/lib/kubelet/config.yaml': 'tlsCertFile: /etc/ssl/kubelet.crt\n' }, served)
+    expect(result).toMatchObject({ status: 'ok' })
+    expect(matches(result)).toEqual({})
+  })
+
+  it.each<[string, Issued, Record<string, string>]>([
+    ['another name', configured, {}],
+    ['another authority', foreign, {}],
+    ['a later one', kubelet, { 'var/lib/kubelet/pki/kubelet.crt': before.cert }],
+    ['another name, beside an empty configuration', configured, { 'var/lib/kubelet/config.yaml': '' }],
+  ])('a kubelet whose configuration is not seen may show another file: %s', async (_what, shows, more) => {
+    const { served } = await node({ 10250: shows })
+    const result = await probe({ ...WORKER, ...more }, served)
     expect(result).toMatchObject({ status: 'ok' })
     expect(matches(result)).toEqual({})
   })

@@ -4,12 +4,15 @@ import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readEntry, readTarget } from '../../src/config/jobs.ts'
+import { runJob } from '../../src/core/run.ts'
+import { clusterClient } from '../../src/kubernetes/client.ts'
 import { kubeApiProbe } from '../../src/probes/kube-api.ts'
 import { checkNames, MOST_CHECKS } from '../../src/probes/lib/kube-api-checks.ts'
 import { startKubeApi } from '../support/kube-api.ts'
+import { httpProxy } from '../support/http-proxy.ts'
 import { makeCertificates, type Pair } from '../support/certificates.ts'
-import { temporaryDirectory } from '../support/process.ts'
-import { listening, type TestServer } from '../support/tcp.ts'
+import { freePort, temporaryDirectory } from '../support/process.ts'
+import { listening, tcpServer, type TestServer } from '../support/tcp.ts'
 import { tlsServer } from '../support/tls.ts'
 import { declarationContract, gaugeOf, jobOf, probeOnce, tcpProbeContract } from './contract.ts'
 
@@ -84,6 +87,13 @@ describe('a server that is well', () => {
     const { result } = await against({ '/readyz/etcd': 403, '/readyz/etcd-readiness': 403 })
     expect(result.status).toBe('ok')
     expect(result.gauges.filter(({ name }) => name === 'probe_kube_api_check')).toEqual([])
+  })
+
+  it('may keep etcd out of its readiness, as on OpenShift: whether it sees etcd is told all the same', async () => {
+    const { server, result } = await against({ '/readyz/etcd': 404, '/livez/etcd': 200 })
+    expect(server.asked).toEqual(['/livez', '/readyz', '/readyz/etcd', '/livez/etcd', '/readyz/etcd-readiness'])
+    expect([result.status, gaugeOf(result, 'probe_kube_api_check', { check: 'etcd' })]).toEqual(['ok', 1])
+    expect((await against({ '/readyz/etcd': 404, '/livez/etcd': 500 })).result).toMatchObject(failure('kube_api_etcd_down', 'request', 'unavailable', 'ready, but does not see etcd'))
   })
 
   it('may close the connection after each answer; nothing is exported twice', async () => {
@@ -208,6 +218,79 @@ describe('with a kubeconfig', () => {
     const { server, result } = await against({}, { ca_file: undefined, kubeconfig: join(directory.path, 'none'), timeout: '4s' })
     expect(result).toMatchObject({ status: 'unknown', failure: { code: 'kube_config' } })
     expect(server.accepted()).toBe(0)
+  })
+})
+
+describe('with a kubeconfig that names another way', () => {
+  let files = 0
+  const kubeconfig = (cluster: Record<string, unknown>) => {
+    const file = join(directory.path, `way-${++files}`)
+    writeFileSync(file, JSON.stringify({
+      'current-context': 'c', 'contexts': [{ name: 'c', context: { cluster: 'c', user: '' } }],
+      'clusters': [{ name: 'c', cluster: { 'certificate-authority': certificates.caFile, ...cluster } }],
+    }))
+    return file
+  }
+  const server = (port: number) => `https://127.0.0.1:${port}`
+  const through = async (port: number, cluster: Record<string, unknown>, entry: Record<string, unknown> = {}) =>
+    probeOnce(kubeApiProbe, { target: `127.0.0.1:${port}`, kubeconfig: kubeconfig({ server: server(port), ...cluster }), timeout: '4s', ...entry })
+  const unknown = (code: string, message: string) => ({ status: 'unknown', failure: { layer: 'prober', code, message: expect.stringContaining(message) } })
+
+  it('asks for the name in TLS that it names, as its clients do, unless the probe has another', async () => {
+    const { port } = await api({}, certificates.wrongHost)
+    expect(await through(port, { 'tls-server-name': 'other.test' })).toMatchObject({ status: 'ok' })
+    const client = clusterClient({ name: 'c', kubeconfig: kubeconfig({ 'server': server(port), 'tls-server-name': 'other.test' }) })
+    try {
+      expect(await client.text({ path: '/livez' })).toMatchObject({ status: 200 })
+    } finally {
+      client.close()
+    }
+    expect(await through(port, {})).toMatchObject(failure('tls_wrong_host', 'tls', 'mismatch', '127.0.0.1'))
+    expect(await through(port, { 'tls-server-name': 'other.test' }, { server_name: 'probe.test' })).toMatchObject(failure('tls_wrong_host', 'tls', 'mismatch', 'probe.test'))
+  })
+
+  it('goes through its proxy, and a walk looks at that', async () => {
+    const proxy = await httpProxy({ login: 'me:canary-proxy' })
+    running.push(proxy)
+    const { port } = await api({}, certificates.wrongHost)
+    const entry = { target: `127.0.0.1:${port}`, kubeconfig: kubeconfig({ 'server': server(port), 'proxy-url': `http://me:canary-proxy@${proxy.at}`, 'tls-server-name': 'other.test' }), timeout: '4s' }
+    const job = jobOf(kubeApiProbe, entry)
+    expect(job.ways()).toMatchObject([{ port }])
+    expect(await runJob(job, { signal: new AbortController().signal, instance: 'test', lateSince: () => 0, lateBoundMs: 500 })).toMatchObject({ status: 'ok' })
+    expect(proxy.requests.map(({ line }) => line)).toEqual([`CONNECT 127.0.0.1:${port}`])
+    expect(job.ways()).toMatchObject([{ host: '127.0.0.1', port: proxy.port }])
+    expect(job.ways()[0]?.tls).toBeUndefined()
+  })
+
+  it('says what is wrong with an API server behind a proxy as of any other', async () => {
+    const proxy = await httpProxy()
+    running.push(proxy)
+    const { port } = await api({ '/livez': 500 })
+    expect(await through(port, { 'proxy-url': `http://${proxy.at}` })).toMatchObject(failure('kube_api_not_live', 'request', 'unavailable'))
+    expect(await through((await api({}, certificates.expired)).port, { 'proxy-url': `http://${proxy.at}` })).toMatchObject(failure('tls_expired', 'tls', 'expired'))
+  })
+
+  it('takes a proxy\'s word for the server that it leads to, and for no other address', async () => {
+    const proxy = await httpProxy()
+    running.push(proxy)
+    const port = await freePort()
+    const way = { 'proxy-url': `http://${proxy.at}` }
+    expect(await through(port, way)).toMatchObject(failure('kube_api_proxy_failed', 'connect', 'unavailable', `the proxy ${proxy.at}: the answer to CONNECT 127.0.0.1:${port} is 502`))
+    expect(await through(port, { ...way, server: 'https://api.example.org' })).toMatchObject(unknown('kube_api_proxy', 'CONNECT'))
+  })
+
+  it('accuses nobody of a proxy that is away, refuses, is none, or is of SOCKS', async () => {
+    const { port, accepted } = await api()
+    const refusing = await httpProxy({ login: 'me:it' })
+    const none = await tcpServer((socket) => { socket.once('data', () => socket.end('SSH-2.0-x\r\n')) })
+    const silent = await tcpServer()
+    running.push(refusing, none, silent)
+    expect(await through(port, { 'proxy-url': `http://127.0.0.1:${await freePort()}` })).toMatchObject(unknown('kube_api_proxy', 'the proxy 127.0.0.1'))
+    expect(await through(port, { 'proxy-url': `http://${refusing.at}` })).toMatchObject(unknown('kube_api_proxy', '407'))
+    expect(await through(port, { 'proxy-url': `http://127.0.0.1:${none.port}` })).toMatchObject(unknown('kube_api_proxy', 'not HTTP/1'))
+    expect(await through(port, { 'proxy-url': `http://127.0.0.1:${silent.port}` }, { timeout: '500ms' })).toMatchObject(unknown('kube_api_proxy', 'is silent'))
+    expect(await through(port, { 'proxy-url': 'socks5://127.0.0.1:1080' })).toMatchObject(unknown('kube_api_proxy_unsupported', 'not http://'))
+    expect(accepted()).toBe(0)
   })
 })
 

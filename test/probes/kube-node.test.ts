@@ -179,6 +179,11 @@ describe('a node', () => {
     expect(await run()).toMatchObject(failed('request', 'protocol', 'kube_node_kubelet_protocol'))
   })
 
+  it('has a kubelet that ends in the middle of its answer', async () => {
+    node({ port: await kubelet((request) => { request.socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\no') }) })
+    expect(await run()).toMatchObject(failed('request', 'reset', 'request_reset'))
+  })
+
   it('that is cordoned does not fail', async () => {
     node({ port: await freePort(), ready: 'Unknown', unschedulable: true })
     const result = await run()

@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { FileProblem, type Problem } from './cert-codes.ts'
 import { datesProblem, type CertificateFacts } from './cert-facts.ts'
 import type { Files } from './cert-files.ts'
-import { kubeadmPlaces, type Place } from './cert-kubeadm.ts'
+import { kubeadmPlaces, type Place, type ServedFile } from './cert-kubeadm.ts'
 import { readCertificates, type Readers } from './cert-read.ts'
 
 /** Everything that was read, and everything that is wrong with it. */
@@ -12,7 +12,7 @@ export interface Collected {
   readonly files: ReadonlyMap<string, boolean>
   readonly problems: readonly Problem[]
   /** With a preset: the file that the server on a port shows, for those of `KUBEADM_PORTS` that this node has. */
-  readonly served: ReadonlyMap<number, string> | undefined
+  readonly served: ReadonlyMap<number, ServedFile> | undefined
   /** What ended the reading early and is no fault of a file. */
   readonly ended: Error | undefined
 }

@@ -11,6 +11,7 @@ export interface CertificateFacts {
   /** Common name, else the first host name, else empty. */
   readonly cn: string
   readonly subject: string
+  readonly issuer: string
   readonly serial: string
   readonly fingerprint: string
   /** Unix time, seconds. */
@@ -27,6 +28,7 @@ export function factsOf(certificate: X509Certificate, file: string, entry: strin
     file, entry, serial, notBefore, notAfter,
     cn: /^(?:.* \+ )?CN=(.*?)(?: \+ .*)?$/m.exec(certificate.subject)?.[1] ?? dnsNames(certificate)[0] ?? '',
     subject: distinguishedName(certificate.subject) || `with the serial number ${serial}`,
+    issuer: distinguishedName(certificate.issuer),
     fingerprint: certificate.fingerprint256,
   }
 }

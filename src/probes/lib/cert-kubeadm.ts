@@ -35,11 +35,17 @@ const KUBEADM: readonly { readonly directory: string, readonly pod: string, read
   { directory: 'pki/etcd', pod: 'etcd.yaml', needed: ['server.crt', 'peer.crt', 'healthcheck-client.crt', 'ca.crt'], others: [] },
 ]
 
+export interface ServedFile {
+  readonly path: string
+  /** False where the server may have been told of another file, which cannot be seen. */
+  readonly certain: boolean
+}
+
 export interface KubeadmFiles {
   readonly places: readonly Place[]
   readonly problems: readonly FileProblem[]
   /** Which of the files the server on a port of `KUBEADM_PORTS` shows; a port is missing where this node has no such server, or it shows none of them. */
-  readonly served: ReadonlyMap<number, string>
+  readonly served: ReadonlyMap<number, ServedFile>
 }
 
 /**
@@ -69,25 +75,26 @@ export async function kubeadmPlaces(files: Files, directory: string): Promise<Ku
   const kubelet = kubeletPlaces(await namesIn(KUBELET))
   places.push(...kubelet.places)
   const served = await servedFiles(files, directory, pods, kubelet.served)
-  for (const path of new Set(served.values())) {
+  for (const { path } of served.values()) {
     if (!places.some((place) => place.path === path)) places.push({ path, strict: true })
   }
   if (places.length === 0 && problems.length === 0) problems.push(new FileProblem('cert_not_found', `${directory} has none of the files of kubeadm, nor ${KUBELET} of the kubelet`))
   return { places, problems, served }
 }
 
-async function servedFiles(files: Files, directory: string, pods: readonly string[], kubelet: string | undefined): Promise<ReadonlyMap<number, string>> {
-  const served = new Map<number, string>()
+async function servedFiles(files: Files, directory: string, pods: readonly string[], kubelet: string | undefined): Promise<ReadonlyMap<number, ServedFile>> {
+  const served = new Map<number, ServedFile>()
   // Asked for by its directory: a file that is missing is waited for.
   const configured = await files.list(posix.dirname(KUBELET_CONFIG)).then(({ names }) => names.includes(posix.basename(KUBELET_CONFIG)), unlessHung(false))
-  const own = valueIn(configured ? await textOf(files, KUBELET_CONFIG) : '', /^tlsCertFile:[ \t]*/m)
+  const configuration = configured ? await textOf(files, KUBELET_CONFIG) : ''
+  const own = valueIn(configuration, /^tlsCertFile:[ \t]*/m)
   const shown = own ?? kubelet
   // What it is told to show may lie where it is not mounted: another file is not what it shows.
-  if (shown !== undefined && (own === undefined || await isThere(files, own))) served.set(KUBELET_PORT, shown)
+  if (shown !== undefined && (own === undefined || await isThere(files, own))) served.set(KUBELET_PORT, { path: shown, certain: configuration.trim() !== '' })
   for (const [port, { pod, flag }] of Object.entries(SERVERS)) {
     const path = pods.includes(pod) ? valueIn(await textOf(files, posix.join(directory, 'manifests', pod)), new RegExp(`^[ \\t]*-[ \\t]+["']?--${flag}=`, 'm')) : undefined
     // The path is the container's: kubeadm mounts its directories where they lie, others may not.
-    if (path !== undefined && await isThere(files, path)) served.set(Number(port), path)
+    if (path !== undefined && await isThere(files, path)) served.set(Number(port), { path, certain: true })
   }
   return served
 }

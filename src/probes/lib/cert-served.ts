@@ -5,7 +5,7 @@ import { orAbort } from '../../core/run.ts'
 import type { Problem } from './cert-codes.ts'
 import { factsOf, iso, type CertificateFacts } from './cert-facts.ts'
 import type { CertGauge } from './cert-gauges.ts'
-import { KUBEADM_PORTS } from './cert-kubeadm.ts'
+import { KUBEADM_PORTS, type ServedFile } from './cert-kubeadm.ts'
 import { dial } from './dial.ts'
 import { closePolitely } from './stream.ts'
 import { shakeHands } from './tls.ts'
@@ -23,16 +23,17 @@ export interface Unreachable {
  * time that is left, so that a silent one hides no other. `unreachable` is the first that could not be asked.
  */
 export async function compareServed(
-  servers: readonly Endpoint[], found: readonly CertificateFacts[], files: ReadonlyMap<number, string> | undefined, probe: Context,
+  servers: readonly Endpoint[], found: readonly CertificateFacts[], files: ReadonlyMap<number, ServedFile> | undefined, probe: Context,
 ): Promise<{ readonly stale: readonly Problem[], readonly unreachable: Unreachable | undefined }> {
   const stale: Problem[] = []
   let unreachable: Unreachable | undefined
   for (const [index, server] of servers.entries()) {
     const known = files !== undefined && KUBEADM_PORTS.includes(server.port)
-    const candidates = known ? found.filter(({ file, entry }) => file === files.get(server.port) && entry === '0') : found
+    const own = known ? files.get(server.port) : undefined
+    const candidates = known ? found.filter(({ file, entry }) => file === own?.path && entry === '0') : found
     if (candidates.length === 0) continue
     const share = Math.max(0, probe.deadline - performance.now()) / (servers.length - index + 1)
-    const outcome = await compare(server, candidates, probe, share)
+    const outcome = await compare(server, candidates, own?.certain ?? true, probe, share)
     if (outcome && 'error' in outcome) {
       // Whether a node's servers are up is for others to say: from a network of its own, this process cannot even reach those on loopback.
       if (!(known && outcome.phase === 'connect')) unreachable ??= outcome
@@ -41,7 +42,7 @@ export async function compareServed(
   return { stale, unreachable }
 }
 
-async function compare(server: Endpoint, candidates: readonly CertificateFacts[], probe: Context, ms: number): Promise<Problem | Unreachable | undefined> {
+async function compare(server: Endpoint, candidates: readonly CertificateFacts[], certain: boolean, probe: Context, ms: number): Promise<Problem | Unreachable | undefined> {
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(Object.assign(new Error(`${server} does not answer`), { code: 'ETIMEDOUT' })), ms)
   const signal = AbortSignal.any([probe.signal, limit.signal])
@@ -59,6 +60,8 @@ async function compare(server: Endpoint, candidates: readonly CertificateFacts[]
     const shown = leaf && factsOf(leaf, '', '0')
     if (!shown) return undefined
     const same = candidates.some(({ fingerprint }) => fingerprint === shown.fingerprint)
+    // Else it may be of a file that this process does not see.
+    if (!same && !certain && !candidates.some((own) => isRenewalOf(own, shown))) return undefined
     probe.gauge('probe_ssl_served_matches', Number(same), { served: String(server) })
     if (same) return undefined
     const kept = candidates.find(({ subject }) => subject === shown.subject) ?? (candidates.length === 1 ? candidates[0] : undefined)
@@ -70,4 +73,8 @@ async function compare(server: Endpoint, candidates: readonly CertificateFacts[]
     // What is still open goes with it.
     limit.abort()
   }
+}
+
+function isRenewalOf(own: CertificateFacts, before: CertificateFacts): boolean {
+  return own.subject === before.subject && own.issuer === before.issuer && own.notBefore > before.notBefore
 }

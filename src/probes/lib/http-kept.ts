@@ -1,6 +1,8 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { ProbeFailure } from '../../core/probe.ts'
 import { readBody } from './http-body.ts'
+import { tlsFailure } from './tls.ts'
 
 /** What a request came to: its status, and the start of its body. */
 export interface KeptAnswer {
@@ -13,7 +15,7 @@ export interface KeptAnswer {
 export interface Kept {
   /** Whether the server has left the connection open for another request. */
   usable(): boolean
-  /** GET. Rejects with the error of the socket or of Node's parser (`HPE_…`). */
+  /** GET. Rejects with the error of the socket or of Node's parser (`HPE_…`): `keptFailure` knows what it means. */
   get(path: string, headers: Readonly<Record<string, string>>, limit: number): Promise<KeptAnswer>
 }
 
@@ -57,4 +59,13 @@ export function keptHttp(socket: Socket): Kept {
       return { status: response.statusCode ?? 0, text: bytes.toString() }
     },
   }
+}
+
+/** What an error of `get` says of the server; `code` is the type's own for what does not speak HTTP/1.1. Any other error is as it was. */
+export function keptFailure(error: unknown, code: string, options?: Parameters<typeof tlsFailure>[1]): unknown {
+  const secured = tlsFailure(error, options)
+  if (secured) return secured
+  const cause = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (['HPE_INVALID_EOF_STATE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(cause)) return new ProbeFailure('request_reset', 'the server closed the connection in the middle of an answer')
+  return cause.startsWith('HPE_') ? new ProbeFailure(code, `the answer is not HTTP/1.1: ${cause.slice(4).toLowerCase().replaceAll('_', ' ')}`) : error
 }

@@ -1,15 +1,17 @@
+import type { Socket } from 'node:net'
 import type { Endpoint } from '../../core/fields.ts'
-import { ProbeFailure, type ProbeContext } from '../../core/probe.ts'
+import type { ProbeContext } from '../../core/probe.ts'
 import { VERSION } from '../../core/version.ts'
 import type { TlsOptions } from '../../core/way.ts'
-import { dial, type dialGauges, type DialOptions } from './dial.ts'
-import { keptHttp, type Kept, type KeptAnswer } from './http-kept.ts'
-import { secure, tlsFailure, type tlsGauges } from './tls.ts'
+import type { dialGauges } from './dial.ts'
+import { keptFailure, keptHttp, type Kept, type KeptAnswer } from './http-kept.ts'
+import type { KubeApiCode } from './kube-api-codes.ts'
+import { secure, type tlsGauges } from './tls.ts'
 
 /** Of a health endpoint a word is enough, of a refusal a sentence. */
 const BODY_LIMIT = 64 * 1024
 
-type Context = ProbeContext<'resolve' | 'connect' | 'tls', keyof typeof dialGauges | keyof typeof tlsGauges, never>
+export type SessionContext = ProbeContext<'resolve' | 'connect' | 'tls', keyof typeof dialGauges | keyof typeof tlsGauges, never>
 
 /** One API server, asked as often as needed over as few connections as it allows. */
 export interface ApiSession {
@@ -22,10 +24,10 @@ export interface ApiSession {
   close(): void
 }
 
-/** Dials the endpoint once it is asked to `connect`. `token` goes to a server whose certificate has verified. */
-export function apiSession(probe: Context, endpoint: Endpoint, options: TlsOptions & DialOptions, token: string | undefined): ApiSession {
+/** Dials the endpoint, by `dial`, once it is asked to `connect`. `token` goes to a server whose certificate has verified. */
+export function apiSession(probe: SessionContext, endpoint: Endpoint, options: TlsOptions, token: string | undefined, dial: (probe: SessionContext) => Promise<Socket>): ApiSession {
   /** A second connection repeats nothing of what the first one has said. */
-  const quiet: Context = { ...probe, gauge: () => {} }
+  const quiet: SessionContext = { ...probe, gauge: () => {} }
   let bearer = token
   let connections = 0
   let kept: Kept | undefined
@@ -36,7 +38,7 @@ export function apiSession(probe: Context, endpoint: Endpoint, options: TlsOptio
       if (kept?.usable()) return
       close()
       const context = connections++ === 0 ? probe : quiet
-      const plain = await dial(context, endpoint, options)
+      const plain = await dial(context)
       close = () => plain.destroy()
       const socket = await secure(context, plain, endpoint.host, options, ['http/1.1'])
       close = () => {
@@ -51,7 +53,7 @@ export function apiSession(probe: Context, endpoint: Endpoint, options: TlsOptio
       try {
         return await kept.get(path, headers, limit)
       } catch (error) {
-        throw failureOf(error, options)
+        throw keptFailure(error, 'kube_api_protocol' satisfies KubeApiCode, options)
       }
     },
     forgetToken() {
@@ -61,12 +63,4 @@ export function apiSession(probe: Context, endpoint: Endpoint, options: TlsOptio
     },
     close: () => close(),
   }
-}
-
-function failureOf(error: unknown, options: TlsOptions): unknown {
-  const secured = tlsFailure(error, options)
-  if (secured) return secured
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (['HPE_INVALID_EOF_STATE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(code)) return new ProbeFailure('request_reset', 'the server closed the connection in the middle of an answer')
-  return code.startsWith('HPE_') ? new ProbeFailure('kube_api_protocol', `the answer is not HTTP/1.1: ${code.slice(4).toLowerCase().replaceAll('_', ' ')}`) : error
 }

@@ -1,17 +1,9 @@
 import { z } from 'zod'
 import type { Target } from '../../core/probe.ts'
+import { CERTIFICATE_OBJECTS, inNamespace } from '../../kubernetes/collections.ts'
 import { OBJECT_NAME } from '../../kubernetes/options.ts'
 
-/** Where objects with certificates stand in the API, by the word that a target begins with. */
-const COLLECTIONS = {
-  secret: '/api/v1/namespaces/NAMESPACE/secrets',
-  validatingwebhook: '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations',
-  mutatingwebhook: '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
-  apiservice: '/apis/apiregistration.k8s.io/v1/apiservices',
-  crd: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
-} as const
-
-export type CertKind = keyof typeof COLLECTIONS
+export type CertKind = keyof typeof CERTIFICATE_OBJECTS
 
 /** One object of the API. */
 export class ObjectTarget implements Target {
@@ -32,11 +24,12 @@ export class ObjectTarget implements Target {
 
   /** For a GET of this object alone. */
   apiPath(): string {
-    return `${COLLECTIONS[this.kind].replace('NAMESPACE', this.namespace)}/${this.name}`
+    const { path } = CERTIFICATE_OBJECTS[this.kind]
+    return `${this.namespace === '' ? path : inNamespace(path, this.namespace)}/${this.name}`
   }
 }
 
-const isKind = (text: string): text is CertKind => Object.hasOwn(COLLECTIONS, text)
+const isKind = (text: string): text is CertKind => Object.hasOwn(CERTIFICATE_OBJECTS, text)
 
 /** `secret/NAMESPACE/NAME`, or `KIND/NAME` of the kinds that belong to the whole cluster. */
 export function objectTarget() {

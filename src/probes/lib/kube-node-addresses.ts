@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { inNamespace } from '../../kubernetes/collections.ts'
 import { KubeFailure, type KubeApi } from './kube.ts'
 
 /** In Curlew's own namespace: where the nodes were when they were last seen. */
@@ -120,7 +121,7 @@ function keysIn(entries: Stored['entries']): readonly StoredKey[] {
 async function read(api: KubeApi): Promise<Stored | undefined> {
   return orNothing(async () => {
     const namespace = await api.namespace()
-    const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/configmaps`
+    const path = inNamespace('/api/v1/configmaps', namespace)
     const found = await api.find({ path: `${path}/${ADDRESSES}` })
     return { namespace, path, exists: found !== undefined, entries: Object.entries(configMap.safeParse(found).data?.data ?? {}) }
   })

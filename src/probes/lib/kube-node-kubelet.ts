@@ -1,17 +1,17 @@
 import type { X509Certificate } from 'node:crypto'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { isIP, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { explain } from '../../core/errors.ts'
 import { Endpoint } from '../../core/fields.ts'
-import { ProbeFailure, type ProbeContext } from '../../core/probe.ts'
+import type { ProbeContext } from '../../core/probe.ts'
 import type { Failure, Layer } from '../../core/result.ts'
 import { orAbort } from '../../core/run.ts'
+import { VERSION } from '../../core/version.ts'
 import type { Credentials } from '../../kubernetes/model.ts'
 import { dial, type dialGauges } from './dial.ts'
-import { readBody } from './http-body.ts'
-import { KUBE_NODE_CODES } from './kube-node-codes.ts'
-import { shakeHands, tlsFailure, type TlsOptions } from './tls.ts'
+import { keptFailure, keptHttp } from './http-kept.ts'
+import { KUBE_NODE_CODES, type KubeNodeCode } from './kube-node-codes.ts'
+import { shakeHands, type TlsOptions } from './tls.ts'
 import type { TlsGauge } from './tls-gauges.ts'
 
 /** The phases in which a kubelet is asked, and whom they blame. */
@@ -79,7 +79,7 @@ export async function askKubelet(probe: KubeletContext, { address, port, credent
     if (failure && verify) throw failure
     // Whoever took over the machine, or its address, would be somebody with the rights of Curlew.
     const withheld = failure !== undefined && !tokenToUnverified && credentials.token !== undefined
-    const answer = await bounded.phase('request', () => healthz(secured, new Endpoint(address, port), withheld ? undefined : credentials.token, signal))
+    const answer = await bounded.phase('request', () => healthz(secured, new Endpoint(address, port), withheld ? undefined : credentials.token))
     return { ...answer, withheld, failure: undefined, certificate, issued }
   } catch (error) {
     if (probe.signal.aborted) throw error
@@ -101,28 +101,16 @@ function isIssued(socket: TLSSocket): boolean {
   return socket.authorized || (error instanceof Error ? error.message : error) === 'CERT_HAS_EXPIRED'
 }
 
-/** One GET on a secured connection. `/healthz` is 200 with `ok`, or 500 with its checks. */
-function healthz(socket: TLSSocket, host: Endpoint, token: string | undefined, signal: AbortSignal): Promise<Pick<Kubelet, 'healthz' | 'denied'>> {
-  const response = Promise.withResolvers<IncomingMessage>()
-  const outgoing = httpRequest({
-    createConnection: () => socket,
-    path: '/healthz',
-    setHost: false,
-    signal,
-    headers: { Host: host.toString(), Connection: 'close', ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) },
-  })
-  outgoing.on('response', response.resolve)
-  outgoing.on('error', (error: Error & { code?: unknown }) => {
-    const garbage = typeof error.code === 'string' && error.code.startsWith('HPE_')
-    response.reject(garbage ? new ProbeFailure('kube_node_kubelet_protocol', `the answer is not HTTP: ${error.message}`) : tlsFailure(error) ?? error)
-  })
-  outgoing.end()
-  return response.promise.then(async (message) => {
-    const { statusCode: status = 0 } = message
-    const said = (await readBody(message, READ_LIMIT)).bytes.toString().trim().replaceAll(/\s+/g, ' ').slice(0, SHOWN)
+/** `/healthz` is 200 with `ok`, or 500 with its checks. */
+async function healthz(socket: Socket, host: Endpoint, token: string | undefined): Promise<Pick<Kubelet, 'healthz' | 'denied'>> {
+  const headers = { 'Host': String(host), 'User-Agent': `Curlew/${VERSION}`, 'Accept': '*/*', 'Connection': 'close', ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) }
+  try {
+    const { status, text } = await keptHttp(socket).get('/healthz', headers, READ_LIMIT)
     if (status === 401 || status === 403) return { healthz: undefined, denied: true }
-    return { healthz: { ok: status === 200, said: `${status} ${said}` }, denied: false }
-  })
+    return { healthz: { ok: status === 200, said: `${status} ${text.trim().replaceAll(/\s+/g, ' ').slice(0, SHOWN)}` }, denied: false }
+  } catch (error) {
+    throw keptFailure(error, 'kube_node_kubelet_protocol' satisfies KubeNodeCode)
+  }
 }
 
 /** Whether a certificate is for all of these addresses. */
