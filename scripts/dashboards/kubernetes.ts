@@ -11,6 +11,35 @@ const UPSTREAMS = 'probe=~"(?:.+_)?kube-dns-upstream.*"'
 const EDGE = '{{instance}} to {{target}}'
 const phase = (metric: string, title: string, name: string, description: string) => lines({ title, unit: 's', min: 0, toTarget: true, description, queries: [{ expr: avg(metric, `phase="${name}"`) }] })
 
+/** A way from node to node: the node that looks, by its label or by an instance that is `<node>/<pod>`, and the agent that it looks at. */
+const EDGE_LABELS = ['cluster', 'from', 'probe', 'target'] as const
+function edge(operator: 'max' | 'avg', expr: string, ...more: readonly string[]): string {
+  return `${operator} by (${[...EDGE_LABELS, ...more].join(', ')}) (label_replace(label_replace(${expr}, "from", "$1", "instance", "([^/]+)(?:/.*)?"), "from", "$1", "node", "(.+)"))`
+}
+const lossOf = (matchers = '') => `avg_over_time(${apart.of('probe_mesh_loss_ratio', matchers)}[5m])`
+
+/** What is lost at most on an edge, all of it where the edge is broken; with layer and reason while its last run failed. */
+function worst(): string {
+  const lost = edge('max', `${lossOf()} or (${apart.of('probe_healthy', 'type="mesh"')} == bool 0)`)
+  const on = `on (${EDGE_LABELS.join(', ')})`
+  // An agent that is replaced may have two reasons for a moment.
+  const why = `topk by (${EDGE_LABELS.join(', ')}) (1, ${edge('max', apart.of('probe_failure_info', 'type="mesh"'), 'layer', 'reason')})`
+  return `${lost} * ${on} group_left (layer, reason) ${why}\nor ${on} ${lost}`
+}
+
+/** Which edge, which protocol, and packets of which size: a row an edge. */
+const edges = () => rows({
+  title: 'Ways between Curlews, the worst first', unit: 'percentunit', width: 24, height: 10, decimals: 0, steps: above(numberOf('MeshPacketLoss', 'loss_ratio'), 0.5),
+  description: 'From a node to the agent of another one. Lost: the worst of the shares beside it, of packets in 5 minutes, or all where the way is broken; layer and reason are those of a run that has just failed. Only large packets lost is the MTU; a protocol without a round trip does not pass. One target in many rows is that node, one "from" its own link.',
+  labels: ['cluster', 'from', 'target', 'probe', 'layer', 'reason'], values: ['lost', 'UDP small', 'UDP large', 'ICMP small', 'ICMP large', 'UDP round trip', 'TCP round trip', 'ICMP round trip'],
+  units: { 'UDP round trip': 's', 'TCP round trip': 's', 'ICMP round trip': 's' }, sortBy: 'lost', noValue: 'No agent looks at another one.',
+  queries: [
+    { expr: worst() },
+    ...['udp', 'icmp'].flatMap((protocol) => ['small', 'large'].map((size) => ({ expr: edge('max', lossOf(`protocol="${protocol}",size="${size}"`)) }))),
+    ...['udp', 'tcp', 'icmp'].map((protocol) => ({ expr: edge('avg', apart.of('probe_mesh_rtt_seconds', `protocol="${protocol}"`)) })),
+  ],
+})
+
 /** A metric of Curlew itself, which may have no `cluster`. */
 const own = (metric: string) => `${metric}{job="$job",cluster=~"$cluster|"}`
 
@@ -65,6 +94,7 @@ export const kubernetes: Spec = {
       }),
     ] },
     { title: 'From node to node', panels: [
+      edges(),
       lines({
         title: 'Packet loss between Curlews', unit: 'percentunit', min: 0, max: 1, description: 'From the node of one agent to that of another. One target in all lines is that node, one agent its own; only large packets is the MTU.',
         queries: [{ expr: apart.of('probe_mesh_loss_ratio'), legend: `${EDGE} {{protocol}} {{size}}` }],

@@ -159,6 +159,8 @@ export interface TableSpec extends Spec {
   readonly labels: readonly string[]
   /** What the value of each query is called; empty hides it. */
   readonly values: readonly string[]
+  /** Values in a unit of their own, which the steps say nothing of. */
+  readonly units?: Readonly<Record<string, string>>
   /** By which value it is sorted, the largest first unless `ascending`. */
   readonly sortBy?: string
   readonly ascending?: boolean
@@ -184,7 +186,10 @@ export function rows(spec: TableSpec): Panel {
   if (spec.sortBy !== undefined) panel.sortBy([new common.TableSortByFieldStateBuilder().displayName(spec.sortBy).desc(spec.ascending !== true)])
   // Labels of digits would be shown in the unit of the values.
   panel.overrideByRegexp(`^(?:${spec.labels.join('|')})$`, [{ id: 'unit', value: 'string' }])
-  for (const value of spec.values.filter((name) => name !== '')) panel.overrideByName(value, [{ id: 'custom.cellOptions', value: { type: 'color-text' } }])
+  for (const value of spec.values.filter((name) => name !== '')) {
+    const unit = spec.units?.[value]
+    panel.overrideByName(value, [unit === undefined ? { id: 'custom.cellOptions', value: { type: 'color-text' } } : { id: 'unit', value: unit }])
+  }
   if (spec.toTarget !== false && spec.labels.includes('target')) panel.overrideByName('target', [linked((label) => `__data.fields.${label}`)])
   if (spec.links) panel.overrideByName(spec.labels[0] ?? '', [{ id: 'links', value: spec.links.map((link) => ({ ...link, targetBlank: true })) }])
   return panel

@@ -33,6 +33,25 @@ export function majority(settings: Settings, bad: string, all: string): string {
   return `(${merged(settings, 'count', bad)} > 0.5 * ${merged(settings, 'count', all)})`
 }
 
+/** As discovery names the ways that clients take to an API, behind the cluster's name where it has one: its Service, by address and by name, and the address of the kubeconfig. */
+const API_ENTRANCE = 'probe=~"(?:.+_)?kube-api-(?:service|address)"'
+const API_SERVER = 'probe!~"(?:.+_)?kube-api-(?:service|address)"'
+const FOUND_API_SERVER = 'probe=~"(?:.+_)?kube-api"'
+
+/**
+ * API servers that clients do without: another one of the same probe is well, or, of one that discovery has found, a way that clients take is. Such a way is
+ * never among them, nor is one that a config probes alone: nobody knows that it is not a VIP.
+ */
+export function spareApiServers(settings: Settings): string {
+  const all = (matchers: string) => merged(settings, 'count', held(settings, 'probe_healthy', `type="kube-api",${matchers}`))
+  const well = (matchers: string) => {
+    const healthy = held(settings, 'probe_healthy', `type="kube-api",${matchers}`)
+    return majority(settings, `${healthy} == 1`, healthy)
+  }
+  return `(${all(API_SERVER)} and on (job, cluster, probe) ${well(API_SERVER)}
+or ${all(FOUND_API_SERVER)} and on (job, cluster) ${well(API_ENTRANCE)})`
+}
+
 /** Slower probes turn unhealthy after one failed run: nothing is waited for on top. Seconds. */
 const FAST_S = 60
 

@@ -19,6 +19,7 @@ const down = { alertname: 'DependencyDown', severity: 'critical', scope: 'depend
 const redis = { probe: 'cache', target: '10.0.0.1:6379', host: '10.0.0.1', root: 'cache/10.0.0.1:6379' }
 const unreachable = { alertname: 'NetworkHostUnreachable', severity: 'critical', scope: 'network', probe: 'hosts' }
 const burn = { alertname: 'DependencyBudgetBurnFast', severity: 'critical', scope: 'dependency' }
+const apiServer = { alertname: 'KubernetesApiNotReady', scope: 'cluster', probe: 'kube-api', type: 'kube-api', target: 'https://10.0.0.9:6443' }
 const mount = (node: string) => ({ probe: 'data', target: '/data', node, instance: `${node}:9797` })
 
 const NAMED: readonly Scenario[] = [
@@ -34,11 +35,27 @@ const NAMED: readonly Scenario[] = [
     ],
   },
   {
-    what: 'one API server of three that is down hides no node', muted: [1],
+    what: 'one API server of three that is down hides no node, and pages nobody', muted: [1],
     alerts: [
-      { alertname: 'KubernetesApiNotReady', severity: 'critical', scope: 'cluster', probe: 'kube-api', target: '10.0.0.9:6443' }, { ...down, probe: 'kube-api', target: '10.0.0.9:6443', root: 'kube-api/10.0.0.9:6443' },
+      { ...apiServer, severity: 'warning' }, { ...down, type: 'kube-api', probe: 'kube-api', target: apiServer.target, root: `kube-api/${apiServer.target}` },
       { alertname: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', node: 'a', probe: 'kube-node', target: 'a' },
       { alertname: 'HostThrashing', severity: 'critical', scope: 'node', node: 'b', probe: 'host', target: 'b', instance: 'agent-b' },
+    ],
+  },
+  {
+    what: 'a dead control plane node is one page, that of the node, beside a warning for its API server', muted: [1, 3, 4],
+    alerts: [
+      { ...apiServer, severity: 'warning' }, { ...down, type: 'kube-api', probe: 'kube-api', target: apiServer.target, root: `kube-api/${apiServer.target}` },
+      { alertname: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', node: 'a', probe: 'kube-node', target: 'a' }, { ...down, type: 'kube-node', probe: 'kube-node', target: 'a', root: 'kube-node/a' },
+      { alertname: 'CurlewTargetDown', severity: 'critical', scope: 'prober', node: 'a', instance: 'a/agent' },
+    ],
+  },
+  {
+    what: 'the last API server that goes: its page mutes its warning, and hides neither a node nor a blind Curlew', muted: [1, 2],
+    alerts: [
+      { ...apiServer, severity: 'critical' }, { ...apiServer, severity: 'warning' }, { ...down, type: 'kube-api', probe: 'kube-api', target: apiServer.target, root: `kube-api/${apiServer.target}` },
+      { alertname: 'KubernetesNodeNotReady', severity: 'critical', scope: 'node', node: 'a', probe: 'kube-node', target: 'a' },
+      { alertname: 'CurlewMostlyUnknown', severity: 'critical', scope: 'prober', instance: 'a/curlew' },
     ],
   },
   {

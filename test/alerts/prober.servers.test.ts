@@ -42,6 +42,20 @@ function unknown(values: string, every: number, { healthy = '_', runs = '0', tar
   }
 }
 
+/** An API server, and what has to ask it: some nodes every minute, some certificates every hour. */
+function apiDown(healthy = '0x60', instance?: string, target = 'https://10.0.0.1:6443'): Record<string, string> {
+  const labels = labelsOf('kube-api', 'kube-api', target, instance === undefined ? {} : { instance })
+  return { [`probe_healthy${labels}`]: healthy, [`probe_unknown${labels}`]: '0x120' }
+}
+function asking(nodes: string, certificates = nodes): Record<string, string> {
+  const one = (probeName: string, type: string, target: string, every: number, values: string) => {
+    const labels = labelsOf(probeName, type, target)
+    return { [`probe_unknown${labels}`]: values, [`probe_interval_seconds${labels}`]: `${every}x400` }
+  }
+  return { ...one('kube-node', 'kube-node', 'a', 60, nodes), ...one('kube-node', 'kube-node', 'b', 60, nodes), ...['a', 'b', 'c'].reduce((all, name) => ({ ...all, ...one('certificates', 'kube-cert', `webhook/${name}`, 3_600, certificates) }), {}) }
+}
+const inCluster = (cluster: string, series: Record<string, string>) => Object.fromEntries(Object.entries(series).map(([name, values]) => [name.replace('}', `,cluster="${cluster}"}`), values]))
+
 const leased = (values: string, instance?: string, lease = 'curlew-1') => ({ [`curlew_lease_active${own(instance, `,lease="${lease}"`)}`]: values })
 
 /** What a shard knows of and what it has, in one of its replicas. */
@@ -133,7 +147,7 @@ alertContract(prober, {
   CurlewMostlyUnknown: [
     {
       kind: 'fires', what: 'two of three', series: { ...UP, ...unknown('1x60', 5), ...unknown('1x60', 3_600, { target: 'b:1' }), ...unknown('0x60', 5, { target: 'c:1' }) }, at: '12m', fires: [CURLEW],
-      says: { summary: 'Curlew at curlew-0:9797 is blind', description: '66.67% of the targets of curlew-0:9797 have an unknown state, because of trouble of its own: its network, its file handles, its CPU time, or a Kubernetes API that does not answer it. No alert about them will come.' },
+      says: { summary: 'Curlew at curlew-0:9797 is blind', description: '66.67% of the targets of curlew-0:9797 have an unknown state, because of trouble of its own: its network, its file handles, its CPU time, or a Kubernetes API that does not answer it and that no kube-api probe finds down. No alert about them will come.' },
     },
     { kind: 'fires', what: 'with what its scrapes are labelled', series: { [`up${own(undefined, ',pod="curlew-0",env="live"')}`]: '1x60', ...unknown('1x60', 5) }, at: '12m', fires: [{ ...CURLEW, pod: 'curlew-0', env: 'live' }] },
     { kind: 'fires', what: 'through a restart', series: { [`up${own()}`]: '1x12 0 1x30', ...unknown('1x12 _ 1x30', 5) }, at: '14m', fires: [CURLEW] },
@@ -146,6 +160,17 @@ alertContract(prober, {
     },
     { kind: 'fires', what: 'with a cluster that the config puts on targets alone', series: { ...UP, [`probe_unknown${labelsOf('cache', 'redis', 'a:1', { cluster: 'east' })}`]: '1x60' }, at: '12m', fires: [CURLEW] },
     { kind: 'quiet', what: 'another Curlew\'s', series: { ...UP, ...unknown('0x60', 5), [`up${own(OTHER)}`]: '_', ...unknown('1x60', 5, { instance: OTHER }) }, at: '15m', fires: [] },
+    { kind: 'quiet', what: 'of nodes and certificates, while their API is down, which pages', at: '30m', fires: [], series: { ...UP, ...apiDown(), ...asking('1x60') } },
+    { kind: 'quiet', what: 'nothing but nodes', at: '30m', fires: [], series: { ...UP, ...apiDown('0x60', OTHER), ...asking('1x60') } },
+    { kind: 'quiet', what: 'an API that is back, until what is asked every hour has been asked', at: '80m', fires: [], series: { ...UP, ...apiDown('0x30 1x60', OTHER), ...asking('1x31 0x60', '1x90') } },
+    { kind: 'fires', what: 'an hour after it is back', at: '120m', fires: [CURLEW], series: { ...UP, ...apiDown('0x30 1x120', OTHER), ...asking('1x31 0x120', '1x120') } },
+    { kind: 'fires', what: 'of nodes that are asked every minute, soon after it is back', at: '45m', fires: [CURLEW], series: { ...UP, ...apiDown('0x30 1x60'), ...asking('1x60', '0x60') } },
+    { kind: 'fires', what: 'blind of itself while the API is down: the rest is unknown too', at: '30m', fires: [CURLEW], series: { ...UP, ...apiDown('0x60', OTHER), ...asking('1x60'), ...unknown('1x60', 60) } },
+    { kind: 'fires', what: 'blind to an API that others find well', at: '30m', fires: [CURLEW], series: { ...UP, ...apiDown('1x60', OTHER), ...asking('1x60') } },
+    { kind: 'fires', what: 'an API that nobody probes', at: '30m', fires: [CURLEW], series: { ...UP, ...asking('1x60') } },
+    { kind: 'fires', what: 'an API of which only a spare server is down', at: '30m', fires: [CURLEW], series: { ...UP, ...apiDown(), ...apiDown('1x60', undefined, 'https://10.0.0.2:6443'), ...asking('1x60') } },
+    { kind: 'fires', what: 'the API of another cluster', at: '30m', fires: [CURLEW], series: { ...UP, ...inCluster('east', apiDown()), ...inCluster('west', asking('1x60')) } },
+    { kind: 'boundary', what: 'half of the rest', at: '30m', fires: [], series: { ...UP, ...apiDown('0x60', OTHER), ...asking('1x60'), ...unknown('1x60', 60), ...unknown('0x60', 60, { target: 'b:1' }) } },
     { kind: 'boundary', what: 'half of them', series: { ...UP, ...unknown('1x60', 5), ...unknown('0x60', 5, { target: 'b:1' }) }, at: '15m', fires: [] },
     { kind: 'boundary', what: 'not for ten minutes yet', series: { ...UP, ...unknown('1x60', 5) }, at: '9m', fires: [] },
   ],

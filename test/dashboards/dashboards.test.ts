@@ -138,6 +138,18 @@ it.each(['dashboards.md', 'dashboards.zh-CN.md'])('%s names every dashboard and 
   }
 })
 
+it('ways from node to node stand in one table, the worst first, shares and times in units of their own', () => {
+  const board = dashboards.find(({ uid }) => uid === 'curlew-kubernetes')!
+  const { type, options, fieldConfig, targets, transformations } = panelsOf(board).find(({ title }) => title.startsWith('Ways between Curlews'))!
+  expect({ type, sortBy: options['sortBy'] }).toEqual({ type: 'table', sortBy: [{ displayName: 'lost', desc: true }] })
+  const columns = Object.values(transformations?.find(({ id }) => id === 'organize')?.options.renameByName ?? {})
+  expect(columns).toHaveLength(targets.length)
+  const seconds = fieldConfig.overrides.filter(({ properties }) => properties.some(({ id, value }) => id === 'unit' && value === 's')).map(({ matcher }) => matcher.options)
+  expect(fieldConfig.defaults.unit).toBe('percentunit')
+  expect(seconds).toEqual(columns.filter((name) => name.endsWith('round trip')))
+  for (const { dashboard } of FAMILIES.find(({ name }) => name === 'mesh')!.alerts) expect(dashboard).toBe(board.uid)
+})
+
 describe('the ConfigMaps', () => {
   const configMap = z.object({ kind: z.literal('ConfigMap'), metadata: z.object({ name: z.string(), labels: z.object({ grafana_dashboard: z.literal('1') }).loose() }).loose(), data: z.record(z.string(), z.string()) })
   const file = (name: string) => readFileSync(join(import.meta.dirname, '..', '..', 'dashboards', name), 'utf8')

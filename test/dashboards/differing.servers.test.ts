@@ -19,15 +19,18 @@ const VALUES = '0+1x20'
 const TARGET = { job: 'curlew', type: 'tcp', probe: 'web', target: 'a:1' }
 
 type Labels = Readonly<Record<string, string>>
-interface Expected { readonly expr: string, readonly labels: string, readonly value: number }
+type Sample = readonly [labels: Labels, value: number]
+/** Of one series, or of several. */
+type Expected = { readonly expr: string } & ({ readonly labels: string, readonly value: number } | { readonly samples: readonly Sample[] })
 
 const text = (labels: Labels) => `{${Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(',')}}`
-/** The first query of a panel while everything is chosen. */
-function queryOf(uid: string, title: string, type: string): string {
+/** The queries of a panel while everything is chosen. */
+function queriesOf(uid: string, title: string, type: string): readonly string[] {
   const board = dashboards.find((one) => one.uid === uid)!
   const panel = panelsOf(board).find((one) => one.title === title && one.type === type)!
-  return interpolate(panel.targets[0]!.expr, { ...allOf(board), ...GRAFANA })
+  return panel.targets.map(({ expr }) => interpolate(expr, { ...allOf(board), ...GRAFANA }))
 }
+const queryOf = (...of: Parameters<typeof queriesOf>) => queriesOf(...of)[0]!
 
 /** Has promtool evaluate the expressions after ten minutes of these series. Throws with what it says of those that are not as expected. */
 function evaluate(series: readonly (readonly [name: string, labels: Labels, values?: string])[], expected: readonly Expected[]): string {
@@ -35,7 +38,9 @@ function evaluate(series: readonly (readonly [name: string, labels: Labels, valu
   writeFileSync(join(path, 'tests.yml'), stringify({ tests: [{
     interval: '1m',
     input_series: series.map(([name, labels, values = VALUES]) => ({ series: `${name}${text(labels)}`, values })),
-    promql_expr_test: expected.map(({ expr, labels, value }) => ({ expr, eval_time: '10m', exp_samples: [{ labels, value }] })),
+    promql_expr_test: expected.map((one) => ({
+      expr: one.expr, eval_time: '10m', exp_samples: 'samples' in one ? one.samples.map(([labels, value]) => ({ labels: text(labels), value })) : [{ labels: one.labels, value: one.value }],
+    })),
   }] }))
   return execFileSync(PROMETHEUSES[0].promtool, ['test', 'rules', 'tests.yml'], { cwd: path, encoding: 'utf8', stdio: 'pipe' }).trim()
 }
@@ -65,4 +70,31 @@ it('what replicas share is counted once, and what each has of its own with the o
   const waiting = queryOf('curlew-deliveries', 'Waiting', 'stat')
   expect(evaluate([...rows('one', true), ...rows('two', true)], [{ expr: waiting, labels: '{}', value: 7 }, { expr: queryOf('curlew-deliveries', 'Dead', 'stat'), labels: '{}', value: 7 }])).toMatch(/SUCCESS$/)
   expect(evaluate([...rows('one', false), ...rows('two', false)], [{ expr: waiting, labels: '{}', value: 14 }])).toMatch(/SUCCESS$/)
+})
+
+it('ways from node to node say which edge, which protocol and which size, whatever else an agent is called', () => {
+  const mesh = (from: Labels, to: string) => ({ job: 'curlew', cluster: 'east', type: 'mesh', probe: 'mesh-pod', target: `${to}:9798`, peer: to, network: 'pod', ...from })
+  const run = (labels: Labels, healthy: string, [udpSmall, udpLarge]: readonly string[]) => [
+    ['probe_healthy', labels, healthy] as const,
+    ...udpSmall === undefined ? [] : [['probe_mesh_loss_ratio', { ...labels, protocol: 'udp', size: 'small' }, udpSmall] as const],
+    ...udpLarge === undefined ? [] : [['probe_mesh_loss_ratio', { ...labels, protocol: 'udp', size: 'large' }, udpLarge] as const],
+    ...udpSmall === undefined ? [] : ['udp', 'tcp'].map((protocol) => ['probe_mesh_rtt_seconds', { ...labels, protocol }, '0.25x20'] as const),
+  ]
+  const failed = (labels: Labels, layer: string, reason: string) => ['probe_failure_info', { ...labels, layer, reason }, '1x20'] as const
+  // By the instance of the manifests, replaced in the meantime, by a label of Prometheus, and by neither.
+  const [old, pod, labelled, plain] = [mesh({ instance: 'a/agent-1' }, 'b'), mesh({ instance: 'a/agent-2' }, 'b'), mesh({ instance: '10.0.0.3:9797', node: 'c' }, 'b'), mesh({ instance: 'd:9797' }, 'a')]
+  const [worst, small, large, icmpSmall, icmpLarge, udp, tcp, icmp] = queriesOf('curlew-kubernetes', 'Ways between Curlews, the worst first', 'table')
+  const row = (from: string, to: string, more: Labels = {}) => ({ cluster: 'east', from, probe: 'mesh-pod', target: `${to}:9798`, ...more })
+  const both: readonly Sample[] = [[row('a', 'b'), 0.25], [row('d:9797', 'a'), 0.25]]
+  expect(evaluate([
+    ...run(old, '0x20', []), failed(old, 'connect', 'refused'), ...run(pod, '0x20', ['0x20', '1x20']), failed(pod, 'network', 'mismatch'),
+    ...run(labelled, '0x20', []), failed(labelled, 'network', 'timeout'), ...run(plain, '1x20', ['0.5x20', '0x20']),
+  ], [
+    { expr: `(${worst}) unless on (from) label_replace(vector(1), "from", "a", "", "")`, samples: [[row('c', 'b', { layer: 'network', reason: 'timeout' }), 1], [row('d:9797', 'a'), 0.5]] },
+    // Which of the two reasons is shown is not said, that it is one row is.
+    { expr: `count by (from) ((${worst}) == 1)`, samples: [[{ from: 'a' }, 1], [{ from: 'c' }, 1]] },
+    { expr: small!, samples: [[row('a', 'b'), 0], [row('d:9797', 'a'), 0.5]] }, { expr: large!, samples: [[row('a', 'b'), 1], [row('d:9797', 'a'), 0]] },
+    ...[icmpSmall, icmpLarge, icmp].map((expr) => ({ expr: expr!, samples: [] })),
+    ...[udp, tcp].map((expr) => ({ expr: expr!, samples: both })),
+  ])).toMatch(/SUCCESS$/)
 })

@@ -53,9 +53,9 @@ export function allOf({ templating }: Dashboard): Readonly<Record<string, string
   return Object.fromEntries(templating.list.map(({ name, includeAll, allValue }) => [name, includeAll ? allValue ?? '' : name === 'job' ? 'curlew' : '']))
 }
 
-/** An expression with its variables replaced, as Grafana does. Throws when one is not known. */
+/** An expression with its variables replaced, as Grafana does, which leaves the groups of a label_replace. Throws when one is not known. */
 export function interpolate(expr: string, values: Readonly<Record<string, string>>): string {
-  return expr.replaceAll(/\$(\w+)/g, (_, name: string) => {
+  return expr.replaceAll(/\$([A-Za-z_]\w*)/g, (_, name: string) => {
     const value = values[name]
     if (value === undefined) throw new Error(`$${name} is no variable, in ${expr}`)
     return value

@@ -27,14 +27,14 @@ export const mesh: Family = {
   name: 'mesh',
   alerts: [
     {
-      name: 'NodeUnreachableFromNodes', severity: 'critical', scope: 'node', forMs: MINUTE_MS, dashboard: 'curlew-dns-network',
+      name: 'NodeUnreachableFromNodes', severity: 'critical', scope: 'node', forMs: MINUTE_MS, dashboard: 'curlew-kubernetes',
       // The node that is meant, not that of the Curlew which asks.
       expr: (settings) => `label_replace(${cutOff(settings)}, "node", "$1", "peer", "(.+)")`,
       summary: 'Node {{ $labels.peer }} cannot be reached over the {{ $labels.network }} network',
       description: () => `{{ $value }} nodes, most of those that look at {{ $labels.peer }}, get no answer from it over the {{ $labels.network }} network: neither to pings nor over TCP or UDP. The node is down, or cut off. What is on it is out of reach for the rest of the cluster.`,
     },
     {
-      name: 'NodeCannotReach', severity: 'critical', scope: 'node', forMs: MINUTE_MS, dashboard: 'curlew-dns-network',
+      name: 'NodeCannotReach', severity: 'critical', scope: 'node', forMs: MINUTE_MS, dashboard: 'curlew-kubernetes',
       // Neighbours that nobody reaches are no fault of this one.
       expr(settings) {
         const count = (expr: string) => `count by (${SOURCE.join(', ')}) (${expr})`
@@ -45,20 +45,20 @@ export const mesh: Family = {
       description: () => `From ${FROM} {{ $value }} of its neighbours, most of them, cannot be reached over the {{ $labels.network }} network, while others reach them. Its own link, its CNI or its routes are broken: pods there time out.`,
     },
     {
-      name: 'MeshEdgeBroken', severity: 'warning', scope: 'network', forMs: FIVE_MINUTES_MS, dashboard: 'curlew-dns-network',
+      name: 'MeshEdgeBroken', severity: 'warning', scope: 'network', forMs: FIVE_MINUTES_MS, dashboard: 'curlew-kubernetes',
       expr: (settings) => `max without (pod, endpoint, container) (${edges(settings)} == 0
 unless ${failing(settings, MESH, TOO_LARGE)})`,
       summary: `${FROM} does not reach the agent of {{ $labels.peer }} over the {{ $labels.network }} network`,
       description: (settings) => `The way from ${FROM} to the agent ${TARGET} is broken${lookedUp(settings, 'probe_failure_info', ' ({{ .Labels.layer }}/{{ .Labels.reason }})', '', ['probe', 'target', 'instance'])}. connect/refused, request/timeout and request/protocol speak of the agent there; connect/timeout of a policy or firewall; network of the way itself. Other ways to it, or from here, are well.`,
     },
     {
-      name: 'MeshPacketsTooLarge', severity: 'warning', scope: 'network', forMs: 2 * MINUTE_MS, dashboard: 'curlew-dns-network',
+      name: 'MeshPacketsTooLarge', severity: 'warning', scope: 'network', forMs: 2 * MINUTE_MS, dashboard: 'curlew-kubernetes',
       expr: (settings) => merged(settings, 'count', failing(settings, MESH, TOO_LARGE)),
       summary: 'Large packets do not reach {{ $labels.peer }} over the {{ $labels.network }} network',
       description: () => `Small packets to {{ $labels.peer }} pass and large ones do not, seen from {{ $value }} nodes: the MTU of the {{ $labels.network }} network is set larger than a link takes. Connections are made and then hang: TLS handshakes, large answers, image pulls.`,
     },
     {
-      name: 'MeshPacketLoss', severity: 'warning', scope: 'network', forMs: MINUTE_MS, dashboard: 'curlew-dns-network',
+      name: 'MeshPacketLoss', severity: 'warning', scope: 'network', forMs: MINUTE_MS, dashboard: 'curlew-kubernetes',
       thresholds: { loss_ratio: { value: 0.05, help: 'share of packets lost, the mean of 10 minutes' } },
       // Small ones by UDP: pings are rationed in places. What is broken altogether has an alert of its own.
       expr: (settings, { loss_ratio }) => `${merged(settings, 'avg', `avg_over_time(${of(settings, 'probe_mesh_loss_ratio', 'protocol="udp",size="small"')}[${window(settings, LOSS_MS)}]) and ignoring (protocol, size) ${edges(settings)} == 1`, 'protocol', 'size')} > ${loss_ratio}`,

@@ -1,6 +1,6 @@
 import { MINUTE_MS } from '../durations.ts'
-import type { AlertSpec, Family, Settings } from '../model.ts'
-import { held, of, ofItsNode, window } from '../promql.ts'
+import type { AlertSpec, Family, RecordSpec, Settings } from '../model.ts'
+import { held, majority, of, ofItsNode, spareApiServers, window } from '../promql.ts'
 import { TARGET } from '../templates.ts'
 import { deliveries } from './deliveries.ts'
 import { running } from './running.ts'
@@ -30,6 +30,28 @@ function ofCurlew(settings: Settings, number: 'avg' | 'count', targets: string, 
  */
 export function overdue(settings: Settings, matchers = ''): string {
   return `time() - ${of(settings, 'probe_next_run_timestamp_seconds', matchers)} > ${Math.max(60, 2 * settings.scrapeMs / 1_000)} unless ${of(settings, 'probe_unknown', matchers)}`
+}
+
+/** Clusters to whose API clients have lost a way, which pages by itself. */
+const API_DOWN: RecordSpec = {
+  record: 'cluster:kube_api_down:targets',
+  expr(settings) {
+    const healthy = held(settings, 'probe_healthy', 'type="kube-api"')
+    return `count by (job, cluster) (${majority(settings, `${healthy} == 0`, healthy)} unless ${spareApiServers(settings)})`
+  },
+}
+
+/** Types that have to ask the API before they can tell anything. */
+export const ASKING = ['kube-cert', 'kube-node'] as const
+/** What discovery probes at the slowest is asked every hour: before its next run it cannot know that the API is back. */
+const SLOWEST_MS = 65 * MINUTE_MS
+
+/** Without targets that an outage of their API explains: those of a type that asks it, and no others, so that trouble of Curlew's own still shows in the rest. */
+function unlessApiDown(settings: Settings): string {
+  const asking = `type=~"${ASKING.join('|')}"`
+  const unknown = held(settings, 'probe_unknown', asking)
+  return `${held(settings, 'probe_unknown')} unless (${unknown} and on (job, cluster) ${held(settings, API_DOWN.record)}
+or ${unknown} and on (job, cluster) last_over_time(${of(settings, API_DOWN.record)}[${window(settings, SLOWEST_MS)}]) and ${held(settings, 'probe_interval_seconds', asking)} > ${SLOW_S})`
 }
 
 const itself: readonly AlertSpec[] = [
@@ -108,10 +130,10 @@ const unknowns: readonly AlertSpec[] = [
   },
   {
     name: 'CurlewMostlyUnknown', severity: 'critical', scope: 'prober', forMs: TEN_MINUTES_MS, keepFiringMs: RESTART_MS, dashboard: 'curlew-prober',
-    thresholds: { ratio: { value: 0.5, help: 'share of the targets of one Curlew whose last run is unknown' } },
-    expr: (settings, { ratio }) => ofCurlew(settings, 'avg', held(settings, 'probe_unknown'), ` > ${ratio}`),
+    thresholds: { ratio: { value: 0.5, help: 'share of the targets of one Curlew whose last run is unknown, without those that an outage of a probed Kubernetes API explains' } },
+    expr: (settings, { ratio }) => ofCurlew(settings, 'avg', unlessApiDown(settings), ` > ${ratio}`),
     summary: 'Curlew at {{ $labels.instance }} is blind',
-    description: () => '{{ $value | humanizePercentage }} of the targets of {{ $labels.instance }} have an unknown state, because of trouble of its own: its network, its file handles, its CPU time, or a Kubernetes API that does not answer it. No alert about them will come.',
+    description: () => '{{ $value | humanizePercentage }} of the targets of {{ $labels.instance }} have an unknown state, because of trouble of its own: its network, its file handles, its CPU time, or a Kubernetes API that does not answer it and that no kube-api probe finds down. No alert about them will come.',
   },
 ]
 
@@ -122,4 +144,4 @@ const watchdog: AlertSpec = {
   description: () => 'It fires all the time, so that something outside notices when it stops: then Prometheus, Alertmanager or the way from them is broken.',
 }
 
-export const prober: Family = { name: 'prober', alerts: [...itself, ...unknowns, ...running, ...deliveries, watchdog] }
+export const prober: Family = { name: 'prober', records: [API_DOWN], alerts: [...itself, ...unknowns, ...running, ...deliveries, watchdog] }
