@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { CannotCompare, type Comparer } from './http-bcrypt.ts'
-import { costOf, SCOPES, type BearerToken, type Scope, type WebConfig } from './web-config.ts'
+import { costOf, SCOPES, type Scope } from './web-config-schema.ts'
+import type { BearerToken, WebConfig } from './web-config.ts'
 
 /** Who is logged in. */
 export interface Principal {

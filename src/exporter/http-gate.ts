@@ -5,7 +5,8 @@ import { createComparer } from './http-bcrypt.ts'
 import { refuse, type Log } from './http-refuse.ts'
 import { refusedClient, verifiedClient } from './http-tls.ts'
 import type { WebConfigWatch } from './http-web-watch.ts'
-import type { Scope, WebConfig } from './web-config.ts'
+import type { Scope } from './web-config-schema.ts'
+import type { WebConfig } from './web-config.ts'
 
 export interface GateOptions {
   readonly watch: WebConfigWatch | undefined

@@ -1,5 +1,6 @@
 import type { DiscoveryLeftOut } from '../core/discovery.ts'
 import type { Status } from '../core/result.ts'
+import { LEFT_OUT } from '../words/discovery.ts'
 import type { Language } from '../words/language.ts'
 
 /** The status page's own words: a language that lacks one does not compile. */
@@ -32,7 +33,7 @@ export interface PageWords {
   /** Of what is found in clusters. */
   readonly discovery: Readonly<Record<'title' | 'cluster' | 'source' | 'targets' | 'state' | 'upToDate' | 'pending' | 'refused' | 'object' | 'problem', string>>
   /** `what` the API will not list, which a source does without. */
-  readonly leftOut: (source: string, trouble: DiscoveryLeftOut['trouble'], what: string) => string
+  readonly leftOut: (source: string, leftOut: Pick<DiscoveryLeftOut, 'what' | 'trouble'>) => string
   belowThreshold(count: number, threshold: number): string
   recovering(count: number, threshold: number): string
   lastKnown(healthy: boolean): string
@@ -75,7 +76,7 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     asOf: 'As of',
     otherLanguage: '中文',
     discovery: { title: 'Discovery', cluster: 'Cluster', source: 'Source', targets: 'Targets', state: 'State', upToDate: 'up to date', pending: 'not listed yet', refused: 'Not probed as asked', object: 'Object', problem: 'Why' },
-    leftOut: (source, trouble, what) => `${source}: left out, ${trouble === 'forbidden' ? 'may not list' : 'the API does not have'} ${what}`,
+    leftOut: (source, leftOut) => `${source}: ${LEFT_OUT.en(leftOut)}`,
     belowThreshold: (count, threshold) => `counts as healthy until ${threshold} failures in a row (${count} so far)`,
     recovering: (count, threshold) => `counts as unhealthy until ${threshold} good runs in a row (${count} so far)`,
     lastKnown: (healthy) => (healthy ? 'was healthy when last known' : 'was unhealthy when last known'),
@@ -113,7 +114,7 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     asOf: '截至',
     otherLanguage: 'English',
     discovery: { title: '自动发现', cluster: '集群', source: '来源', targets: '目标数', state: '状态', upToDate: '最新', pending: '尚未列出', refused: '未按要求探测', object: '对象', problem: '原因' },
-    leftOut: (source, trouble, what) => `${source}：已略过，${trouble === 'forbidden' ? '无权列出' : 'API 中没有'} ${what}`,
+    leftOut: (source, leftOut) => `${source}：${LEFT_OUT.zh(leftOut)}`,
     belowThreshold: (count, threshold) => `连续失败 ${threshold} 次之前仍视为健康（目前 ${count} 次）`,
     recovering: (count, threshold) => `连续成功 ${threshold} 次之前仍视为不健康（目前 ${count} 次）`,
     lastKnown: (healthy) => (healthy ? '最近一次已知状态为健康' : '最近一次已知状态为不健康'),

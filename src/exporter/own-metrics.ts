@@ -2,7 +2,7 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { DROP_CAUSES, type DropCause } from '../core/diagnosis.ts'
 import { MESH_PROTOCOLS, MESH_RESULTS, type MeshProtocol, type MeshResult } from '../core/mesh.ts'
-import type { DiscoveryStatus } from '../core/discovery.ts'
+import { clusterSource, type DiscoveryStatus } from '../core/discovery.ts'
 import { SKIP_CAUSES, type SkipCause } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Family } from './families.ts'
@@ -43,7 +43,7 @@ export const OWN = {
   discovered: { name: 'curlew_discovery_last_success_timestamp_seconds', kind: 'gauge', labels: ['source'], help: 'When a source of targets was last read successfully, or was last certain to be up to date, in Unix time; `kubernetes:<cluster>:<source>` for what is found in a cluster, 0 until it has been read.' },
   discoveryTargets: { name: 'curlew_discovery_targets', kind: 'gauge', labels: ['cluster', 'source'], help: 'Targets that were found in a cluster and are probed, by this process or by others of its Lease and shards.' },
   discoveryRefused: { name: 'curlew_discovery_refused', kind: 'gauge', labels: ['cluster', 'namespace'], help: 'Wrong annotations, and targets that are left out, by namespace; `other` beyond 200 namespaces.' },
-  discoveryErrors: { name: 'curlew_discovery_errors_total', kind: 'counter', labels: ['cluster', 'trouble'], help: 'Calls of discovery that a cluster\'s API did not answer as it should.' },
+  discoveryErrors: { name: 'curlew_discovery_errors_total', kind: 'counter', labels: ['cluster', 'reason'], help: 'Calls of discovery that a cluster\'s API did not answer as it should.' },
 } as const satisfies Readonly<Record<string, Family>>
 
 export interface OwnMetrics {
@@ -117,7 +117,7 @@ export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
     collect() {
       this.reset()
       for (const [source, at] of sources) this.set({ source }, at / 1_000)
-      for (const { cluster, source, freshAt } of discovery?.().sources ?? []) this.set({ source: `kubernetes:${cluster}:${source}` }, (freshAt ?? 0) / 1_000)
+      for (const one of discovery?.().sources ?? []) this.set({ source: clusterSource(one) }, (one.freshAt ?? 0) / 1_000)
     },
   })
   new Gauge({
@@ -138,7 +138,7 @@ export function createOwnMetrics({ version, types, inFlight, queued, stuck }: {
     name: discoveryErrors.name, help: discoveryErrors.help, labelNames: discoveryErrors.labels, registers,
     collect() {
       this.reset()
-      for (const { cluster, trouble, count } of discovery?.().errors ?? []) this.inc({ cluster, trouble }, count)
+      for (const { cluster, trouble, count } of discovery?.().errors ?? []) this.inc({ cluster, reason: trouble }, count)
     },
   })
 

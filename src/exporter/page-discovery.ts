@@ -11,7 +11,7 @@ export function discoverySection({ sources, refused, refusedCounts }: DiscoveryS
     const state = trouble
       ? `<span class="unknown">${(freshAt === undefined ? never : stale)(formatDuration(Math.max(1_000, Math.floor((now - trouble.since) / 1_000) * 1_000)))}</span><span class="note">${escape(redact(trouble.message))}</span>`
       : freshAt === undefined ? words.pending : words.upToDate
-    const without = leftOut.map((one) => `<span class="note">${leftOutText(escape(source), one.trouble, escape(one.what))} (${escape(redact(one.message))})</span>`)
+    const without = leftOut.map((one) => `<span class="note">${leftOutText(escape(source), { ...one, what: escape(one.what) })} (${escape(redact(one.message))})</span>`)
     return `<tr><td>${escape(cluster)}</td><th scope="row">${escape(source)}</th><td>${targets}</td><td>${state}${without.join('')}</td></tr>`
   })
   const shown = refused.slice(0, MOST_REFUSED)

@@ -1,14 +1,10 @@
 import { dirname, resolve } from 'node:path'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
-import { z } from 'zod'
 import { taint } from '../core/secrets.ts'
 import { pathText, readYaml, type YamlText } from '../core/yaml.ts'
-import { errorCode, readText, stampOf } from './http-files.ts'
-import { canonicalName, CIPHERS, CLIENT_AUTH, contextOptions, CURVES, TLS_VERSIONS, type Cipher, type Curve, type TlsSettings, type TlsVersion } from './http-tls.ts'
-
-export const SCOPES = ['read', 'operate', 'notify'] as const
-/** `operate` (reload) implies the others; `notify` is for Alertmanager. */
-export type Scope = (typeof SCOPES)[number]
+import { readText, stampOf } from './http-files.ts'
+import type { TlsSettings } from './http-tls.ts'
+import { SCOPES, webSchema, type Raw, type Report, type Scope } from './web-config-schema.ts'
+import { tlsOf } from './web-config-tls.ts'
 
 export interface BearerToken {
   readonly name: string
@@ -41,66 +37,6 @@ export interface ReadWebConfig {
 }
 
 const SHORTEST_TOKEN = 16
-/** bcrypt in JavaScript needs about 60 ms at cost 10 and doubles with each step. */
-const HIGHEST_COST = 15
-
-const text = () => z.string('expected a text')
-const oneOf = <const T extends readonly string[]>(values: T) => z.enum(values, { error: `expected one of ${values.join(', ')}` })
-// safe: Object.keys of a literal gives exactly its keys
-const keysOf = <K extends string>(table: Readonly<Record<K, unknown>>) => Object.keys(table) as [K, ...K[]]
-const flag = () => z.boolean('expected true or false')
-
-const tlsSchema = z.strictObject({
-  cert: text().optional(),
-  cert_file: text().optional(),
-  key: text().optional(),
-  key_file: text().optional(),
-  client_ca: text().optional(),
-  client_ca_file: text().optional(),
-  client_auth_type: z.preprocess((value) => (value === '' ? undefined : value), oneOf(CLIENT_AUTH).optional()),
-  client_allowed_sans: z.array(text(), 'expected a list of names').optional(),
-  min_version: oneOf(keysOf<TlsVersion>(TLS_VERSIONS)).default('TLS12'),
-  max_version: oneOf(keysOf<TlsVersion>(TLS_VERSIONS)).default('TLS13'),
-  cipher_suites: z.array(oneOf(keysOf<Cipher>(CIPHERS)), 'expected a list of cipher suites').default([]),
-  prefer_server_cipher_suites: flag().default(true),
-  curve_preferences: z.array(oneOf(keysOf<Curve>(CURVES)), 'expected a list of curves').default([]),
-}, 'expected a mapping')
-
-const headerValue = () => text().regex(/^[\t\x20-\x7e]*$/, 'expected printable ASCII')
-
-const webSchema = z.strictObject({
-  tls_server_config: tlsSchema.nullish(),
-  http_server_config: z.strictObject({
-    // Taken as everywhere, but HTTP/1.1 is what is spoken: clients agree on it in the TLS handshake.
-    http2: flag().optional(),
-    headers: z.strictObject({
-      'Content-Security-Policy': headerValue().optional(),
-      'X-Frame-Options': oneOf(['deny', 'sameorigin']).optional(),
-      'X-Content-Type-Options': oneOf(['nosniff']).optional(),
-      'X-XSS-Protection': headerValue().optional(),
-      'Strict-Transport-Security': headerValue().optional(),
-    }, 'expected a mapping').nullish(),
-  }, 'expected a mapping').nullish(),
-  basic_auth_users: z.record(
-    z.string().regex(/^[^:\p{Cc}]{1,256}$/u, 'expected a user name without a colon'),
-    text().regex(/^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/, { error: 'expected a bcrypt hash, as htpasswd -nBC 10 prints it', abort: true })
-      .refine((hash) => costOf(hash) >= 4 && costOf(hash) <= HIGHEST_COST, `expected a bcrypt cost between 4 and ${HIGHEST_COST}: a higher one takes seconds for each login`),
-    'expected a mapping of user names to bcrypt hashes',
-  ).nullish(),
-  bearer_tokens: z.array(z.strictObject({
-    name: text().regex(/^[\w.@-]{1,64}$/, 'expected a name of letters, digits, ., _, @ and -'),
-    token: text().optional(),
-    token_file: text().optional(),
-    scopes: z.array(oneOf(SCOPES), 'expected a list of scopes').min(1, 'expected at least one scope'),
-  }, 'expected name, token or token_file, and scopes'), 'expected a list of tokens').nullish(),
-  rate_limit: z.strictObject({
-    interval: z.union([z.literal(0), text()], 'expected a duration such as 1s').optional(),
-    burst: z.int('expected a whole number').min(0, 'expected at least 0').optional(),
-  }, 'expected a mapping').nullish(),
-}, 'expected a mapping')
-
-type Raw = z.output<typeof webSchema>
-type Report = (path: readonly PropertyKey[], message: string, atKey?: boolean) => void
 
 /**
  * Reads a web-config file: exporter-toolkit's format, plus
@@ -159,11 +95,6 @@ export function asksForLogin(file: string): boolean {
   return issues.length > 0 || config.users.size > 0 || config.tokens.some(({ scopes }) => scopes.has('notify') || scopes.has('operate'))
 }
 
-/** The cost of a bcrypt hash: 2^cost rounds. */
-export function costOf(hash: string): number {
-  return Number(hash.slice(4, 6))
-}
-
 /** Milliseconds of a Go duration (`1s`, `1.5h`, `100ms`, `0`), or undefined. */
 export function goDuration(written: string): number | undefined {
   if (written === '0') return 0
@@ -188,76 +119,6 @@ function missing(value: unknown, path: readonly PropertyKey[]): boolean {
   let at: unknown = value
   for (const key of path) at = typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined
   return at === undefined
-}
-
-function tlsOf(raw: Raw['tls_server_config'] & {} | undefined, near: (path: string) => string, wrong: Report, wrongFile: Report): TlsSettings | undefined {
-  if (!raw) return undefined
-  const top = 'tls_server_config'
-  const { cert, cert_file, key, key_file, client_ca, client_ca_file, client_auth_type, client_allowed_sans } = raw
-  const before = [cert, cert_file, key, key_file, client_ca, client_ca_file, client_auth_type].filter((value) => value !== undefined && value !== '')
-  if (before.length === 0) {
-    if (Object.keys(raw).some((name) => name === 'client_allowed_sans')) wrong([top], 'expected cert_file and key_file: without them there is no TLS')
-    return undefined
-  }
-
-  let complete = true
-  const bad = (name: string, message: string) => { complete = false; wrong(name === '' ? [top] : [top, name], message) }
-  const pem = (inline: string | undefined, path: string | undefined, name: string): string | undefined => {
-    if (inline && path) bad(name, `expected either ${name} or ${name}_file`)
-    if (!path) return inline || undefined
-    const read = readText(near(path))
-    if ('text' in read) return read.text
-    complete = false
-    wrongFile([top, `${name}_file`], read.problem)
-    return undefined
-  }
-  const clientAuth = client_auth_type ?? 'NoClientCert'
-  const verifies = clientAuth === 'VerifyClientCertIfGiven' || clientAuth === 'RequireAndVerifyClientCert'
-  const withCa = Boolean(client_ca ?? client_ca_file)
-  if (!cert && !cert_file) bad('', 'expected cert_file (or cert)')
-  if (!key && !key_file) bad('', 'expected key_file (or key)')
-  if (withCa && clientAuth === 'NoClientCert') bad(client_ca ? 'client_ca' : 'client_ca_file', 'expected client_auth_type too, such as RequireAndVerifyClientCert')
-  if (verifies && !withCa) bad('client_auth_type', `${clientAuth} needs client_ca_file: without it any certificate of any public authority would do`)
-  if (client_allowed_sans && clientAuth !== 'RequireAndVerifyClientCert' && clientAuth !== 'RequireAnyClientCert' && clientAuth !== 'RequireClientCert') {
-    bad('client_allowed_sans', 'expected client_auth_type RequireAndVerifyClientCert')
-  }
-  if (raw.min_version > raw.max_version) bad('min_version', 'expected at most max_version')
-
-  const material = { cert: pem(cert, cert_file, 'cert'), key: pem(key, key_file, 'key'), ca: pem(client_ca, client_ca_file, 'client_ca') }
-  if (!complete || material.cert === undefined || material.key === undefined) return undefined
-  const context = {
-    cert: material.cert, key: material.key,
-    // As in Go, whose pool may hold an intermediate authority without its root.
-    ...(material.ca === undefined ? {} : { ca: material.ca, allowPartialTrustChain: true }),
-    ...contextOptions({ min: raw.min_version, max: raw.max_version, ciphers: raw.cipher_suites, curves: raw.curve_preferences, serverOrder: raw.prefer_server_cipher_suites }),
-  }
-  const problem = contextProblem(material.cert, material.key, material.ca, context)
-  if (problem) {
-    wrongFile([top, problem.about === 'client_ca' ? (client_ca ? 'client_ca' : 'client_ca_file') : cert_file ? 'cert_file' : 'cert'], problem.message)
-    return undefined
-  }
-  return { context, clientAuth, allowedSans: client_allowed_sans && new Set(client_allowed_sans.map(canonicalName)) }
-}
-
-/** What OpenSSL has against certificate, key and authority, in our words; it is asked step by step to know which it is. */
-function contextProblem(cert: string, key: string, ca: string | undefined, whole: SecureContextOptions): { about: 'cert' | 'client_ca', message: string } | undefined {
-  const refuses = (options: SecureContextOptions) => {
-    try {
-      createSecureContext(options)
-      return undefined
-    } catch (error) {
-      return errorCode(error)
-    }
-  }
-  const certificate = refuses({ cert })
-  if (certificate) return { about: 'cert', message: `expected a certificate in PEM form (${certificate})` }
-  const privateKey = refuses({ key })
-  if (privateKey) return { about: 'cert', message: `its key is no private key in PEM form without a password (${privateKey})` }
-  const pair = refuses({ cert, key })
-  if (pair) return { about: 'cert', message: `the certificate does not belong to the key (${pair})` }
-  if (ca !== undefined && (!/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(ca) || refuses({ ca }))) return { about: 'client_ca', message: 'expected certificates in PEM form' }
-  const together = refuses(whole)
-  return together ? { about: 'cert', message: `OpenSSL refuses these TLS settings together (${together})` } : undefined
 }
 
 function tokensOf(raw: Raw['bearer_tokens'] & {}, near: (path: string) => string, wrong: Report): BearerToken[] {

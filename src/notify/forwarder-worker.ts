@@ -2,14 +2,12 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { bindChannel, type BoundChannel } from './bind.ts'
-import { withoutWatchdog } from './deadman.ts'
 import { createEngine, type Engine } from './engine.ts'
+import { createIntake, type Request } from './intake.ts'
 import { createLookup } from './lookup.ts'
 import { notifySchema, type NotifyConfig } from './options.ts'
-import { OutboxFull, type Incoming, type LocalOutbox, type SharedOutbox } from './outbox.ts'
-import { BadPayload, readNotification } from './payload.ts'
+import type { LocalOutbox, SharedOutbox } from './outbox.ts'
 import type { FromForwarder, ToForwarder } from './protocol.ts'
-import { planRoutes, UnknownRoute } from './routing.ts'
 import { lockDirectory, type DirectoryLock } from './store/lock.ts'
 import { openShared } from './store/shared.ts'
 import { openSqliteOutbox } from './store/sqlite.ts'
@@ -25,22 +23,6 @@ const HOLD_ENDS_MS = 300_000
 const LAST_WORDS_MS = 500
 /** Requests that are written in one step: a disk takes as long for one as for many. */
 const MOST_AT_ONCE = 200
-const COMPLAIN_MS = 60_000
-
-interface Request {
-  readonly id: number
-  readonly path: string | undefined
-  readonly body: string
-}
-
-/** A request that was read. */
-interface Planned {
-  readonly id: number
-  readonly incoming: readonly Incoming[]
-  readonly alerts: number
-  /** The Watchdog was among them. */
-  readonly heard: boolean
-}
 
 /** The outboxes of a config. */
 interface Opened {
@@ -58,13 +40,12 @@ interface Running extends Opened {
 const waiting: Request[] = []
 let running: Running | undefined
 let stopped = false
-/** What was last said of alerts that could not be kept. */
-let said = { error: '', at: 0 }
 /** Configs, one after the other. */
 let configured: Promise<void> = Promise.resolve()
 /** Writes, one after the other. */
 let turn: Promise<void> = Promise.resolve()
 const lookup = createLookup(tell)
+const takeIn = createIntake(tell)
 
 const lines = createInterface({ input: process.stdin, crlfDelay: Infinity })
 lines.on('line', (line) => {
@@ -162,65 +143,8 @@ async function write(): Promise<void> {
   await nextTurn()
   const requests = waiting.splice(0, MOST_AT_ONCE)
   if (waiting.length > 0) void inTurn(write)
-  if (!running) {
-    for (const { id } of requests) answer(id, 503, 'The outbox is not open.')
-    return
-  }
-  const { config, engine } = running
-  const now = Date.now()
-  const good: Planned[] = []
-  for (const request of requests) {
-    try {
-      const notification = readNotification(Buffer.from(request.body, 'base64'))
-      const { notification: rest, heard } = withoutWatchdog(config.deadman, notification)
-      good.push({ id: request.id, incoming: planRoutes(config, rest, request.path, now), alerts: notification.alerts.length, heard })
-    } catch (error) {
-      if (error instanceof BadPayload) answer(request.id, 400, error.message)
-      else if (error instanceof UnknownRoute) answer(request.id, 404, error.message)
-      else {
-        // A bug of ours: the others are not to suffer, and Alertmanager comes again.
-        tell({ kind: 'log', level: 'error', message: 'a notification could not be read', fields: { error: error instanceof Error ? error.stack ?? error.message : String(error) } })
-        answer(request.id, 500, 'An error inside Curlew: its log says more.')
-      }
-    }
-  }
-  await keep(engine, good)
-}
-
-/** Writes in one step; where there is no room for all, each for itself. */
-async function keep(engine: Engine, good: readonly Planned[]): Promise<void> {
-  if (good.length === 0) return
-  const incoming = good.flatMap((one) => one.incoming)
-  try {
-    // First: what the outbox has no room for was heard all the same.
-    if (good.some(({ heard }) => heard)) await engine.heard()
-    await engine.accept(incoming, good.reduce((sum, { alerts }) => sum + alerts, 0))
-    for (const { id } of good) answer(id, 200, 'ok')
-  } catch (error) {
-    if (error instanceof OutboxFull && good.length > 1) {
-      for (const one of good) await keep(engine, [one])
-      return
-    }
-    const why = error instanceof OutboxFull ? whyFull(good) : `The outbox cannot be written: ${sentence(error)}.`
-    complain(why)
-    for (const { id } of good) answer(id, 503, why)
-  }
-}
-
-function whyFull(good: readonly Planned[]): string {
-  const most = running?.config.storage.entries ?? 0
-  const entries = good.flatMap(({ incoming }) => incoming).reduce((sum, { alerts }) => sum + alerts.length, 0)
-  return entries > most
-    ? `The notification is ${entries} alerts, each counted once a channel, and the outbox never holds more than ${most}: raise storage.entries, or set max_alerts in Alertmanager's webhook_configs.`
-    : 'The outbox is full: see curlew notify dead, and the channels that do not deliver.'
-}
-
-/** Each Alertmanager comes again with each of its groups: one line a minute says as much. */
-function complain(error: string): void {
-  const now = performance.now()
-  if (error === said.error && now - said.at < COMPLAIN_MS) return
-  said = { error, at: now }
-  tell({ kind: 'log', level: 'error', message: 'alerts could not be kept', fields: { error } })
+  if (running) await takeIn(running, requests)
+  else for (const { id } of requests) tell({ kind: 'answer', id, status: 503, text: 'The outbox is not open.' })
 }
 
 async function end(): Promise<void> {
@@ -230,10 +154,6 @@ async function end(): Promise<void> {
   if (running) await close(running)
   lines.close()
   process.stdin.destroy()
-}
-
-function answer(id: number, status: number, text: string): void {
-  tell({ kind: 'answer', id, status, text })
 }
 
 function fail(error: unknown): void {

@@ -1,5 +1,5 @@
+import type { SenderEvent } from './delivery/work.ts'
 import type { ChannelDepth } from './outbox.ts'
-import type { SenderEvent } from './sender.ts'
 
 /** Which probe an alert is about: where its target is, and where its prober, as far as the labels say. */
 export interface ProbeQuestion {

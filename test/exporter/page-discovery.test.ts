@@ -57,7 +57,7 @@ it('the metrics of discovery are those of now: what is gone has none', async () 
     'curlew_discovery_targets{cluster="room",source="service"} 7', 'curlew_discovery_targets{cluster="hall",source="pod"} 3', 'curlew_discovery_targets{cluster="hall",source="dns"} 0',
     'curlew_discovery_targets{cluster="hall",source="node"} 0', 'curlew_discovery_targets{cluster="hall",source="certificates"} 2',
     'curlew_discovery_refused{cluster="room",namespace="shop"} 12',
-    'curlew_discovery_errors_total{cluster="hall",trouble="unreachable"} 4',
+    'curlew_discovery_errors_total{cluster="hall",reason="unreachable"} 4',
   ])
   own.setDiscovery(undefined)
   expect(await lines()).toEqual([`curlew_discovery_last_success_timestamp_seconds{source="local"} ${NOW / 1000}`])
