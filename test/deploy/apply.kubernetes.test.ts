@@ -42,7 +42,11 @@ async function rendered(folder: string): Promise<Manifest[]> {
     .filter(({ apiVersion, kind }) => !apiVersion.startsWith('monitoring.') && kind !== 'Namespace')
 }
 
-const dryRun = (objects: readonly object[], ...args: string[]) => kubectl([...args, '--dry-run=server', '--validate=strict', '-f', '-'], objects.map((object) => stringify(object)).join('---\n'))
+const dryRun = (objects: readonly object[], ...args: string[]) => kubectl([...args, '--dry-run=server', '--validate=strict', '-f', '-'], all(objects))
+
+const all = (objects: readonly object[]) => objects.map((object) => stringify(object)).join('---\n')
+/** A whole cluster takes no pod without its account. */
+const withAccounts = (objects: readonly Manifest[]) => kubectl(['apply', '--server-side', '-f', '-'], all(objects.filter(({ kind }) => kind === 'ServiceAccount')))
 
 /** The pod that a controller would make of an object; a PriorityClass of a dry run is not there for it. */
 function podObject(object: Manifest) {
@@ -56,14 +60,15 @@ describe.each(KUSTOMIZATIONS)('%s', (folder) => {
     const said = (await dryRun(objects, 'apply', '--server-side')).split('\n')
     expect(said.filter((line) => !line.endsWith('serverside-applied (server dry run)'))).toEqual([])
     expect(said).toHaveLength(objects.length)
+    await withAccounts(objects)
     for (const object of objects.filter(podOf)) expect(await dryRun([podObject(object)], 'create'), nameOf(object)).toBe('pod/pod created (server dry run)')
   }, 30_000)
 })
 
 it('Pod Security is in force: an agent with a privilege is refused where the prober is', async () => {
-  const [agent] = (await rendered('overlays/agents-host-pid')).filter(podOf)
-  const pod = podObject(agent!)
-  await expect(dryRun([{ ...pod, metadata: { ...pod.metadata, namespace: `curlew${mark}` } }], 'create')).rejects.toThrow(/violates PodSecurity "restricted:latest": host namespaces \(hostPID=true\)/)
+  const moved = (await rendered('overlays/agents-host-pid')).map((object) => ({ ...object, metadata: { ...object.metadata, namespace: `curlew${mark}` } }))
+  await withAccounts(moved)
+  await expect(dryRun([podObject(moved.find(podOf)!)], 'create')).rejects.toThrow(/violates PodSecurity "restricted:latest": host namespaces \(hostPID=true\)/)
 })
 
 describe('the account of the base', () => {
@@ -71,7 +76,6 @@ describe('the account of the base', () => {
     ...object, metadata: object.kind === 'ServiceAccount' ? object.metadata : { ...object.metadata, name: `${object.metadata.name}${mark}` },
     ...(object['roleRef'] === undefined ? {} : { roleRef: { ...object['roleRef'], name: `${(object['roleRef'] as { name: string }).name}${mark}` } }),
   }))
-  const all = (objects: readonly object[]) => objects.map((object) => stringify(object)).join('---\n')
   const account = `system:serviceaccount:curlew${mark}:curlew`
   /** kubectl ends with 1 where the answer is no. */
   const may = async (...asked: string[]) => {
@@ -79,7 +83,7 @@ describe('the account of the base', () => {
     return /^(?:yes|no)\b/m.exec(said)?.[0]
   }
 
-  beforeAll(async () => { await kubectl(['create', '-f', '-'], all(await roles())) }, 30_000)
+  beforeAll(async () => { await kubectl(['apply', '--server-side', '-f', '-'], all(await roles())) }, 30_000)
   afterAll(async () => { await kubectl(['delete', '--wait=false', '-f', '-'], all(await roles())) })
 
   it('may do all that the config of the base asks for, but list Secrets; a Redis is added by one annotation', async () => {

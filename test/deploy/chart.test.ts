@@ -82,10 +82,11 @@ function withoutRelease(value: unknown): unknown {
 }
 const comparable = (objects: readonly Manifest[]) => new Map(objects.map((object) => [nameOf(object), withoutRelease(object)]))
 
-it('agents mount of the node what the component of kustomize mounts: of the kubelet\'s directory no more than its certificates and its configuration', () => {
+it('agents mount of the node what the component of kustomize mounts: of the kubelet\'s directory no more than its certificates, and no file, which would be made where there is none', () => {
   const component = textOf('deploy/kustomize/components/agent-host-certificates/kustomization.yaml')
   const mounted = (text: string) => Array.from(text.matchAll(/path: (\/(?:etc\/kubernetes|var\/lib\/kubelet)\S*)\n(?:\s*#.*\n)?\s*type: (\w+)/g), ([, path, type]) => `${path} ${type}`)
-  expect(mounted(component)).toEqual(['/etc/kubernetes DirectoryOrCreate', '/var/lib/kubelet/pki DirectoryOrCreate', '/var/lib/kubelet/config.yaml FileOrCreate'])
+  expect(mounted(component)).toEqual(['/etc/kubernetes DirectoryOrCreate', '/var/lib/kubelet/pki DirectoryOrCreate'])
+  for (const text of [component, textOf('deploy/helm/curlew/templates/agents.yaml')]) expect(text).not.toMatch(/FileOrCreate|type: ''/)
   expect(mounted(textOf('deploy/helm/curlew/templates/agents.yaml'))).toEqual(mounted(component))
 })
 

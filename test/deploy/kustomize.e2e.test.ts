@@ -93,8 +93,8 @@ describe('Pod Security', () => {
     ['agents-host-network', ['host network', 'curlew: NET_RAW', 'curlew: may be root', 'curlew: uid 0']],
     ['agents-host-mounts', ['volume host-mounts']],
     ['agents-host-pid', ['host PID', 'curlew: SYS_PTRACE', 'curlew: DAC_READ_SEARCH', 'curlew: may be root', 'curlew: uid 0']],
-    ['agents-host-certificates', ['volume host-kubernetes', 'volume host-kubelet-pki', 'volume host-kubelet-config', 'curlew: may be root', 'curlew: uid 0']],
-    ['agents-all', ['host network', 'host PID', 'volume host-mounts', 'volume host-kubernetes', 'volume host-kubelet-pki', 'volume host-kubelet-config', 'curlew: NET_RAW', 'curlew: SYS_PTRACE', 'curlew: DAC_READ_SEARCH', 'curlew: may be root', 'curlew: uid 0']],
+    ['agents-host-certificates', ['volume host-kubernetes', 'volume host-kubelet-pki', 'curlew: may be root', 'curlew: uid 0']],
+    ['agents-all', ['host network', 'host PID', 'volume host-mounts', 'volume host-kubernetes', 'volume host-kubelet-pki', 'curlew: NET_RAW', 'curlew: SYS_PTRACE', 'curlew: DAC_READ_SEARCH', 'curlew: may be root', 'curlew: uid 0']],
   ])('%s has its privilege and no other', (folder, privileges) => {
     const [pod] = objectsIn(`overlays/${folder}`).flatMap((object) => podOf(object) ?? [])
     expect(beyondRestricted(pod!.spec).toSorted()).toEqual(privileges.toSorted())

@@ -57,6 +57,9 @@
     - gateway.networking.k8s.io
   resources:
     - httproutes
+    - gateways
+    - referencegrants
+    - backendtlspolicies
   verbs:
     - list
     - watch
