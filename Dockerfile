@@ -28,7 +28,8 @@ COPY --from=build /app /app
 COPY --from=build /build/curlew /usr/local/bin/curlew
 COPY LICENSE /app/
 COPY --from=build --chown=65532:65532 /state /var/lib/curlew
-ENV NODE_COMPILE_CACHE=/app/node-cache STATE_DIRECTORY=/var/lib/curlew NODE_ENV=production
+# Unbounded, the space for young objects doubles until it is as large as all that lives: docs/decisions.md.
+ENV NODE_COMPILE_CACHE=/app/node-cache NODE_OPTIONS=--max-semi-space-size=16 STATE_DIRECTORY=/var/lib/curlew NODE_ENV=production
 WORKDIR /app
 USER 65532:65532
 EXPOSE 9797

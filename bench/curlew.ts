@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, startProcess, temporaryDirectory } from '../test/support/process.ts'
 import type { Contender } from './peers.ts'
@@ -20,6 +20,11 @@ export function installCurlew(): Launcher {
   return { script: join(home, 'bin', 'curlew.js') }
 }
 
+const [, NODE_OPTIONS] = /^ENV .*\bNODE_OPTIONS=(\S+)/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8')) ?? []
+
+/** The environment that Curlew is measured in: ours, and what the image sets for Node. */
+export const AS_IN_IMAGE = { ...process.env, NODE_OPTIONS }
+
 /** The same program with the probe types of `bare-probes.ts`. */
 export const WITH_BARE_PROBES: Launcher = { script: join(import.meta.dirname, 'bare-curlew.ts') }
 
@@ -34,7 +39,7 @@ export async function startCurlew({ script }: Launcher, entry: Readonly<Record<s
   const config = join(temporaryDirectory().path, 'curlew.yaml')
   writeFileSync(config, JSON.stringify({ probes: [{ name: 'bench', ...entry }], ...sections, limits: { series: 10_000_000 } }))
   const running = await startProcess(process.execPath, [script, 'serve', '-c', config, '--web.listen-address', `127.0.0.1:${port}`, '--log.level', 'warn'], {
-    ready: () => fetchText(`http://127.0.0.1:${port}/metrics`).then(() => true, () => false), withinMs: 60_000,
+    ready: () => fetchText(`http://127.0.0.1:${port}/metrics`).then(() => true, () => false), withinMs: 60_000, env: AS_IN_IMAGE,
   })
   return {
     pid: running.pid,

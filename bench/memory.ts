@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort, temporaryDirectory } from '../test/support/process.ts'
 import { memoryMegabytes } from './cpu.ts'
-import { startCurlew, type Launcher } from './curlew.ts'
+import { AS_IN_IMAGE, startCurlew, type Launcher } from './curlew.ts'
 import type { Options } from './options.ts'
 import { addresses, startTarget } from './targets.ts'
 
@@ -47,7 +47,7 @@ export async function startTimes({ script }: Launcher, { rounds }: Options): Pro
   for (let start = 0; start < Math.min(STARTS, 2 * rounds + 1); start++) {
     const port = await freePort()
     const began = performance.now()
-    const child = spawn(process.execPath, [script, 'serve', '-c', config, '--web.listen-address', `127.0.0.1:${port}`, '--log.level', 'silent'], { stdio: 'ignore' })
+    const child = spawn(process.execPath, [script, 'serve', '-c', config, '--web.listen-address', `127.0.0.1:${port}`, '--log.level', 'silent'], { stdio: 'ignore', env: AS_IN_IMAGE })
     while (!await answers(port)) await sleep(1)
     times.push(performance.now() - began)
     child.kill('SIGKILL')

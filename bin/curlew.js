@@ -9,6 +9,8 @@ import { dirname, join } from 'node:path'
 const NEEDED = 24
 const LAUNCHED = 'CURLEW_LAUNCHED'
 const BAD_USAGE = 2
+/** As in the image. Node that runs already has the bound of its own command line. */
+const NODE_FLAGS = ['--max-semi-space-size=16']
 
 const launched = process.env[LAUNCHED] !== undefined
 delete process.env[LAUNCHED]
@@ -45,7 +47,7 @@ function launch() {
   if (binary === undefined) return refuse(problem)
 
   // A session of its own: Ctrl-C reaches only the launcher, so that the child gets every signal exactly once, from here.
-  const child = spawn(binary, process.argv.slice(1), {
+  const child = spawn(binary, [...NODE_FLAGS, ...process.argv.slice(1)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [LAUNCHED]: '1' },
     detached: true,

@@ -7,11 +7,17 @@ import type { Job } from './core/probe.ts'
 import { seriesOf } from './exporter/families.ts'
 import { probeTypes } from './probes/index.ts'
 
-const HOSTNAME = hostname()
+/** As long as `instance_id` may be. */
+const LONGEST_NAME = 64
+
+/** The pod that this process runs in, else the host: on its node's network a pod has the node's host name. What tells replicas apart stands at the end. */
+export function processName(): string {
+  return (process.env['POD_NAME'] || hostname()).slice(-LONGEST_NAME)
+}
 
 /** Unique to this prober: part of every key that it writes. */
 export function instanceId(top: Top | undefined): string {
-  return top?.instance_id ?? HOSTNAME
+  return top?.instance_id ?? processName()
 }
 
 /** Series that these jobs make at most while nothing fails. */

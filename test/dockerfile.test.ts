@@ -40,6 +40,11 @@ describe('the Dockerfile', () => {
     expect(stages.slice(stages.lastIndexOf('FROM'))).not.toContain('RUN')
   })
 
+  it('bounds the space for young objects as the launcher does', () => {
+    const [, flag = '?'] = /\bNODE_OPTIONS=(\S+)/.exec(last('ENV')) ?? []
+    expect(readFileSync(new URL('bin/curlew.js', root), 'utf8')).toContain(`const NODE_FLAGS = ['${flag}']\n`)
+  })
+
   it('has the command that the runbooks name, and starts it without a shell', () => {
     const [, text = ''] = instructions.flatMap(({ rest }) => /^printf '(.+)' > curlew && chmod 0755 curlew$/.exec(rest) ?? [])
     expect(text.split('\\n')).toEqual(['#!/usr/local/bin/node', 'import("/app/bin/curlew.js")', ''])
