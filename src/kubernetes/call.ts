@@ -39,10 +39,12 @@ export async function call<T>(caller: Caller, request: Request, read: (response:
   const end = deadline(request.timeoutMs, [caller.signal, request.signal])
   let response: Response | undefined
   let asked = false
+  let by: string | undefined
   try {
     // What knows no deadline, such as a credential plugin, goes on by itself, but nobody waits longer than theirs.
     const session = await orAbort(() => caller.connection.session(), end.signal)
     asked = true
+    if (session.credentials.proxyUrl !== undefined) by = new URL(session.credentials.proxyUrl).host
     request.onAsked?.()
     response = await send(session, request, end.signal)
     if (response.statusCode === 401) {
@@ -53,10 +55,10 @@ export async function call<T>(caller: Caller, request: Request, read: (response:
     return await read(response, end.signal)
   } catch (error) {
     if (!asked && end.passed()) throw noCredentials(caller.cluster, error)
-    if (end.passed()) throw new KubeError('timeout', sentence(called, `no whole answer within ${request.timeoutMs} ms`), { cause: error })
+    if (end.passed()) throw new KubeError('timeout', sentence({ ...called, by }, `no whole answer within ${request.timeoutMs} ms`), { cause: error })
     if (caller.signal.aborted) throw new KubeError('unreachable', sentence(called, 'the client was closed'), { cause: error })
     if (end.signal.aborted) throw new KubeError('timeout', sentence(called, 'given up before the answer'), { cause: error })
-    throw networkError(called, error)
+    throw networkError({ ...called, by }, error)
   } finally {
     end.clear()
     response?.body.on('error', () => undefined).destroy()

@@ -31,6 +31,8 @@ export interface Connection {
 const BELIEVED_MS = 250
 /** How long credentials that could not be had are not tried for again, ms: a plugin that fails must not be started by every call. */
 const FAILED_MS = 1_000
+/** How long a plugin that was asked anew after a 401 is not asked anew for another one, ms: where a login is refused for good, every call would start it. */
+const RENEWED_MS = 10_000
 /** After this long credentials are no longer waited for, ms: whom the library asks, an OIDC provider, may never answer. */
 const LONGEST_LOOK_MS = PLUGIN_MS + 5_000
 /** Sockets of one access: every watch takes one, calls at the same time one each. */
@@ -51,10 +53,12 @@ export function openConnection(access: ClusterAccess, prefix = ''): Connection {
   let last: { readonly session: Session, readonly at: number } | undefined
   let failed: { readonly error: Error, readonly at: number } | undefined
   let pending: { readonly session: Promise<Session>, readonly at: number } | undefined
+  let renewedAt = -Infinity
   let ended = false
 
   async function look(refused: boolean): Promise<Session> {
     const [{ KubeConfig }, undici] = await libraries()
+    if (ended) throw closed()
     if (!loaded || refused || stampsOf(loaded) !== loaded.stamps) {
       const next = loadAccess(() => new KubeConfig(), access, prefix)
       loaded?.plugin?.stop()
@@ -98,6 +102,10 @@ export function openConnection(access: ClusterAccess, prefix = ''): Connection {
       if (last && (refused ? refused !== last.session : now - last.at < BELIEVED_MS)) return Promise.resolve(last.session)
       if (pending && now - pending.at < LONGEST_LOOK_MS) return pending.session
       if (failed && now - failed.at < FAILED_MS) return Promise.reject(failed.error)
+      if (refused && loaded?.plugin) {
+        if (last && now - renewedAt < RENEWED_MS) return Promise.resolve(last.session)
+        renewedAt = now
+      }
       const asked = { session: look(refused !== undefined), at: now }
       pending = asked
       const settle = () => {

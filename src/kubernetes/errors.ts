@@ -8,6 +8,8 @@ export interface Called {
   readonly verb: string
   /** With its query, which no sentence repeats. */
   readonly path: string
+  /** `host:port` of the proxy on the way, which may be to blame where there is no answer. */
+  readonly by?: string | undefined
 }
 
 const LONGEST = 300
@@ -41,8 +43,8 @@ export function networkError(called: Called, error: unknown): KubeError {
   return new KubeError(trouble, sentence(called, `${words}: ${code === undefined || !/^[A-Z]/.test(code) || message.includes(code) ? message : `${code}: ${message}`}`), { cause: error })
 }
 
-export function sentence({ cluster, verb, path }: Called, what: string): string {
-  return `cluster ${cluster}: ${verb} ${path.split('?')[0] ?? path}: ${short(what)}`
+export function sentence({ cluster, verb, path, by }: Called, what: string): string {
+  return `cluster ${cluster}: ${verb} ${path.split('?')[0] ?? path}${by === undefined ? '' : ` by the proxy ${by}`}: ${short(what)}`
 }
 
 /** The first line of a text, without what looks like a token, at most 300 characters. */

@@ -41,6 +41,7 @@ export function loadAccess(create: () => KubeConfig, access: ClusterAccess, pref
   if (!context) throw wrong(access, `${where} has no context ${kubeconfig.getCurrentContext() ?? '(current-context is not set)'}`)
   if (!cluster) throw wrong(access, `${where}: context ${context.name} names the cluster ${context.cluster}, which is not there`)
   if (!URL.canParse(cluster.server) || !/^https?:/.test(cluster.server)) throw wrong(access, `${where}: expected an http or https URL as server of ${cluster.name}`)
+  if (cluster.proxyUrl && !isProxy(cluster.proxyUrl)) throw wrong(access, `${where}: expected http://, https:// or socks5:// with a host and no path as proxy-url of ${cluster.name}`)
   if (context.user && !kubeconfig.getCurrentUser()) throw wrong(access, `${where}: context ${context.name} names the user ${context.user}, who is not there`)
   // Without a user the library leaves out the CA, and it refuses http:// (kubectl proxy) unless it may skip a verification that http has none of.
   if (!kubeconfig.getCurrentUser()) {
@@ -89,6 +90,18 @@ function loadFile(kubeconfig: KubeConfig, access: ClusterAccess, file: string): 
     kubeconfig.users = kubeconfig.users.map((known) => (known.name === name ? { ...known, token: '', authProvider: { name: 'tokenFile', config: { tokenFile: at(tokenFile) } } } : known))
   }
   if (access.context !== undefined) kubeconfig.setCurrentContext(access.context)
+}
+
+/** Never quotes: it may hold a password. */
+function isProxy(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname, pathname, search, hash, username, password } = new URL(text)
+  try {
+    decodeURIComponent(`${username}:${password}`)
+  } catch {
+    return false
+  }
+  return ['http:', 'https:', 'socks5:', 'socks5h:', 'socks4:', 'socks4a:'].includes(protocol) && hostname !== '' && ['', '/'].includes(pathname) && search === '' && hash === ''
 }
 
 /** The current user's plugin in the place of the library's. */

@@ -1,7 +1,9 @@
 import type { Cluster, User } from '@kubernetes/client-node'
+import { readFileSync } from 'node:fs'
 import type { RequestOptions } from 'node:https'
 import { z } from 'zod'
 import { killChild, startChild } from '../children.ts'
+import { taint } from '../core/secrets.ts'
 
 /** `exec` of a kubeconfig's user: a program that is run for credentials (client.authentication.k8s.io). */
 const execSchema = z.object({
@@ -28,7 +30,12 @@ type Credential = z.output<typeof answerSchema>['status']
 
 /** After so long a plugin that does not answer is killed, ms. Some wait for a person at a browser: there is none here. */
 export const PLUGIN_MS = 60_000
+/** After its end its output may be open for so long, ms: what it leaves running may hold it for ever. */
+const LET_GO_MS = 1_000
 const MOST_BYTES = 1 << 20
+/** Options and variables that are named so hold a secret, unless it is a path or too short for one. */
+const SECRET_NAME = /(?:secret|token|password|secret[-_]access[-_]key)$/i
+const SHORTEST_SECRET = 8
 
 /** A user's credential plugin, in the place of the library's own, which starts it without an owner or an end. */
 export interface Plugin {
@@ -53,6 +60,7 @@ export function createPlugin(exec: Exec, cluster: Cluster | null): Plugin {
   let stop: (() => void) | undefined
   let said: Credential | undefined
   let stopped = false
+  taintAll(exec)
 
   async function credential(): Promise<Credential> {
     if (!said || Date.parse(said.expirationTimestamp ?? '') <= Date.now()) said = readAnswer(await run())
@@ -80,14 +88,21 @@ export function createPlugin(exec: Exec, cluster: Cluster | null): Plugin {
       if (bytes > MOST_BYTES) kill('the credential plugin\'s answer is longer than 1 MB')
       else chunks.push(chunk)
     })
-    child.process.once('close', (code, signal) => {
+    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       if (code === 0) resolve(Buffer.concat(chunks).toString('utf8'))
       else reject(new Error(child.complaint().trim().split('\n').at(-1) || `the credential plugin ended with ${signal ?? code}`))
-    })
+    }
+    let held: NodeJS.Timeout | undefined
+    child.process.once('close', ended)
+    child.process.once('exit', (code, signal) => { held = setTimeout(ended, LET_GO_MS, code, signal) })
     stop = () => kill('the client is closed')
     return promise.finally(() => {
       clearTimeout(timer)
+      clearTimeout(held)
       stop = undefined
+      // Nobody else would end what it has left in its group; what has left that keeps no pipe of ours.
+      killChild(child)
+      for (const stream of [child.process.stdout, child.process.stderr]) stream.destroy()
     })
   }
 
@@ -114,7 +129,7 @@ export class PluginMissing extends Error {
 function environment({ env, apiVersion, provideClusterInfo }: Exec, cluster: Cluster | null): NodeJS.ProcessEnv {
   const about = provideClusterInfo && cluster ? { cluster: {
     server: cluster.server, 'tls-server-name': cluster.tlsServerName, 'insecure-skip-tls-verify': cluster.skipTLSVerify || undefined,
-    'certificate-authority-data': cluster.caData, 'proxy-url': cluster.proxyUrl,
+    'certificate-authority-data': cluster.caData ?? (cluster.caFile ? readFileSync(cluster.caFile, 'base64') : undefined), 'proxy-url': cluster.proxyUrl,
   } } : {}
   return {
     ...process.env,
@@ -135,5 +150,19 @@ function readAnswer(text: string): Credential {
   if (!data) throw new Error('the credential plugin\'s answer is no ExecCredential')
   const { token, clientCertificateData, clientKeyData } = data.status
   if (token === undefined && (clientCertificateData === undefined || clientKeyData === undefined)) throw new Error('the credential plugin gave neither a token nor a certificate with its key')
+  if (token !== undefined) taint(token)
   return data.status
+}
+
+/** What a plugin complains of may repeat what it was given. */
+function taintAll({ args, env }: Exec): void {
+  const all = args ?? []
+  const given = [
+    ...all.flatMap((arg, index): (readonly [string, string | undefined])[] => {
+      const [, name = '', value] = /^--?([^=]+)(?:=(.*))?$/s.exec(arg) ?? []
+      return name === '' ? [] : [[name, value ?? all[index + 1]]]
+    }),
+    ...(env ?? []).map(({ name, value }) => [name, value] as const),
+  ]
+  for (const [name, value] of given) if (value !== undefined && SECRET_NAME.test(name) && value.length >= SHORTEST_SECRET && !/^(?:-|\.{0,2}\/)/.test(value)) taint(value)
 }

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSy
 import { createServer, type Server } from 'node:net'
 import { dirname } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { redact } from '../../src/core/secrets.ts'
 import { clientOver, clusterClient } from '../../src/kubernetes/client.ts'
 import { openConnection } from '../../src/kubernetes/connection.ts'
 import { KubeError, type ClusterAccess } from '../../src/kubernetes/model.ts'
@@ -162,6 +163,56 @@ describe('who we are', () => {
     await eventually(() => !isAlive(pid))
   })
 
+  it('is told by a plugin that leaves something running, which is ended where it is its own and let go of where it is not', async () => {
+    const api = await started()
+    const { path } = owner.place()
+    const script = `sleep 1000 & echo $! > ${path}/own; setsid sh -c 'echo $$ > ${path}/daemon; while sleep 0.1; do echo more >&2; done' & printf '{"status":{"token":"%s"}}' "${api.token()}"`
+    const client = await clientOf({ timeoutMs: 20_000, kubeconfig: api.kubeconfig({ user: { exec: { command: 'sh', args: ['-c', script] } } }) })
+    await client.json({ path: '/api/v1/nodes' })
+    const pid = (name: string) => Number(existsSync(`${path}/${name}`) && readFileSync(`${path}/${name}`, 'utf8'))
+    await eventually(() => pid('daemon') > 0 && !isAlive(pid('own')))
+    // What it writes to is closed, so it ends as well.
+    await eventually(() => !isAlive(pid('daemon')))
+  })
+
+  it('is not told by a plugin that starts after the client is closed', async () => {
+    const api = await started()
+    const { path } = owner.place()
+    const connection = openConnection({ name: 'room-a', kubeconfig: api.kubeconfig({ user: { exec: { command: 'sh', args: ['-c', `touch ${path}/ran`] } } }) })
+    const refused = failure(connection.session())
+    connection.destroy()
+    expect((await refused).message).toContain('closed')
+    expect(existsSync(`${path}/ran`)).toBe(false)
+  })
+
+  it('is asked of a plugin once, not by every call, where the API refuses what it says', async () => {
+    const api = await started()
+    const { path } = owner.place()
+    const script = `echo x >> ${path}/calls; echo '{"status":{"token":"refused"}}'`
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ user: { exec: { command: 'sh', args: ['-c', script] } } }) })
+    for (let count = 0; count < 5; count++) expect(await failure(client.json({ path: '/api/v1/nodes' }))).toMatchObject({ trouble: 'unauthorized', status: 401 })
+    expect(readFileSync(`${path}/calls`, 'utf8')).toBe('x\nx\n')
+  })
+
+  it('is told by a plugin that learns whom the kubeconfig trusts by a file', async () => {
+    const api = await started()
+    const { path, write } = owner.place()
+    const exec = { command: 'sh', args: ['-c', `echo "$KUBERNETES_EXEC_INFO" > ${path}/told; exit 1`], provideClusterInfo: true }
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { 'certificate-authority': write('ca.crt', api.ca.cert), 'certificate-authority-data': undefined }, user: { exec } }) })
+    await failure(client.json(version))
+    expect(JSON.parse(readFileSync(`${path}/told`, 'utf8'))).toMatchObject({ spec: { cluster: { 'certificate-authority-data': btoa(api.ca.cert) } } })
+  })
+
+  it('is kept to us: what a plugin was given, or has given, is hidden in what it complains of', async () => {
+    const api = await started()
+    const { path } = owner.place()
+    const script = `if [ -e ${path}/ran ]; then echo "cannot renew opaque-token with $0 $1 $2 $3 $4 $5 $GIVEN_SECRET in $AWS_REGION" >&2; exit 1; fi; touch ${path}/ran; echo '{"status":{"token":"opaque-token","expirationTimestamp":"2020-01-01T00:00:00Z"}}'`
+    const exec = { command: 'sh', args: ['-c', script, '--client-secret=s3cret-one', '--password', 's3cret-two', '--token-cache-storage=keyring', '--use-token=plain', '--token=/run/token-file'], env: [{ name: 'GIVEN_SECRET', value: 's3cret-three' }, { name: 'AWS_REGION', value: 'region-1' }] }
+    const client = await clientOf({ kubeconfig: api.kubeconfig({ user: { exec } }) })
+    const said = redact((await failure(client.json({ path: '/api/v1/nodes' }))).message)
+    expect(said).toBe('cluster room-a: no credentials could be had: cannot renew <secret> with --client-secret=<secret> --password <secret> --token-cache-storage=keyring --use-token=plain --token=/run/token-file <secret> in region-1')
+  })
+
   it.each([['gcp', 'gke-gcloud-auth-plugin'], ['azure', 'kubelogin']])('is not told by what the library would hold up the event loop for: %s', async (name, instead) => {
     const api = await started()
     const client = await clientOf({ kubeconfig: api.kubeconfig({ user: { 'auth-provider': { name, config: { 'cmd-path': '/bin/false' } } } }) })
@@ -320,11 +371,26 @@ describe('connections', () => {
       })
     }))
     const client = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { 'proxy-url': `http://127.0.0.1:${proxy}` } }) })
-    expect((await failure(client.json(version))).trouble).toBe('unreachable')
+    expect(await failure(client.json(version))).toMatchObject({ trouble: 'unreachable', message: expect.stringContaining(`cluster room-a: GET /version by the proxy 127.0.0.1:${proxy}: the connection failed: `) as unknown })
     expect(asked[0]).toBe(`CONNECT 127.0.0.1:${api.port} HTTP/1.1`)
     const socks = await clientOf({ kubeconfig: api.kubeconfig({ cluster: { 'proxy-url': `socks5://127.0.0.1:${proxy}` } }) })
     expect((await failure(socks.json(version))).trouble).toBe('unreachable')
     expect(asked).toHaveLength(2)
+  })
+})
+
+describe('a proxy', () => {
+  it('that is silent is named, without its password', async () => {
+    const api = await started()
+    const silent = await listening(createServer((socket) => { socket.on('error', () => undefined) }))
+    const client = await clientOf({ timeoutMs: 300, kubeconfig: api.kubeconfig({ cluster: { 'proxy-url': `http://me:canary-proxy@127.0.0.1:${silent}` } }) })
+    expect(await failure(client.json(version))).toMatchObject({ trouble: 'timeout', message: `cluster room-a: GET /version by the proxy 127.0.0.1:${silent}: no whole answer within 300 ms` })
+  })
+
+  it.each(['me:canary@proxy:3128', 'http://me:canary@proxy/x', 'http://me:can%ZZary@proxy:1', 'ftp://me:canary@proxy', 'http://me:canary@proxy:99999'])('that cannot be one is a mistake in the config, which is not quoted: %s', async (url) => {
+    const api = await started()
+    const kubeconfig = api.kubeconfig({ cluster: { 'proxy-url': url } })
+    expect(await failure((await clientOf({ kubeconfig })).json(version))).toMatchObject({ trouble: 'config', message: expect.stringMatching(/^cluster room-a: (?!.*(?:canary|ZZ)).*expected http:\/\/, https:\/\/ or socks5:\/\/ with a host and no path as proxy-url of \S+$/) as unknown })
   })
 })
 
