@@ -4,8 +4,10 @@ import { readEntry } from './config/jobs.ts'
 import type { Config } from './config/load.ts'
 import type { Job } from './core/probe.ts'
 import type { Candidate, Refusal } from './discover/kubernetes/choose.ts'
-import type { Discovery, DiscoveryOptions, DiscoverySettings } from './discover/kubernetes/engine.ts'
+import type { Discovery, DiscoveryOptions } from './discover/kubernetes/engine.ts'
+import type { DiscoverySettings } from './discover/kubernetes/sources.ts'
 import { leftOut } from './discover/kubernetes/outside.ts'
+import { isOfSource } from './discover/kubernetes/status.ts'
 import type { FoundEntry } from './discover/local.ts'
 import { accessesOf } from './kubernetes/options.ts'
 import { probeTypes } from './probes/index.ts'
@@ -79,8 +81,9 @@ export async function findOnce(config: Config, { seriesOf, signal }: { readonly 
     await discovery.settled(ONCE_MS, signal)
     const { sources } = discovery.status()
     const unlisted = sources.flatMap(({ cluster, source, leftOut: without }) => without.map((one) => ({ cluster, source, message: `${LEFT_OUT.en(one)} (${one.message})` })))
+    // A source that lacks one of its lists is told with those that have none: what it would find is not known either.
     const unasked = sources.flatMap(({ cluster, source, freshAt, trouble }) =>
-      (freshAt === undefined ? [{ cluster, source, message: trouble?.message ?? `cluster ${cluster}: no answer within ${ONCE_MS / 1000} s` }] : []))
+      (freshAt === undefined || (trouble && isOfSource(trouble.trouble)) ? [{ cluster, source, message: trouble?.message ?? `cluster ${cluster}: no answer within ${ONCE_MS / 1000} s` }] : []))
     return { leftOut: [...leftOut(settings.discovery, settings.clusters), ...unlisted], chosen: discovery.chosen(), refused: discovery.refused(), unasked }
   } finally {
     discovery.stop()

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Job } from '../core/probe.ts'
+import { redact } from '../core/secrets.ts'
 import { jsonReport } from '../report/json.ts'
 import { junitReport } from '../report/junit.ts'
 import { overall } from '../report/outcome.ts'
@@ -57,9 +58,11 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   const once = randomUUID().slice(0, 8)
   const until = performance.now() + waitMs
   let outcomes = await round(jobs)
+  let told = ''
   while (overall(outcomes) !== 'ok' && performance.now() < until && !io.signal.aborted) {
-    const good = outcomes.filter(({ result }) => result.status === 'ok').length
-    io.err(`curlew: ${good} of ${jobs.length} ok, waiting\n`)
+    const line = waitingFor(outcomes)
+    if (line !== told) io.err(line)
+    told = line
     await sleep(Math.min(RETRY_MS, Math.max(0, until - performance.now())), undefined, { signal: io.signal }).catch(() => {})
     if (!io.signal.aborted) outcomes = await round(jobs)
   }
@@ -76,4 +79,13 @@ export async function check(args: readonly string[], io: Io): Promise<number> {
   function round(all: readonly Job[]): Promise<Outcome[]> {
     return runRound(all, { ...configured, signal: io.signal, once })
   }
+}
+
+const NAMED = 3
+
+/** What is not ok yet, and at which layer: who reads the log of a pod that does not start sees it before the wait is over. */
+function waitingFor(outcomes: readonly Outcome[]): string {
+  const missing = outcomes.flatMap(({ job, result }) => (result.status === 'ok' ? [] : [`${job.name} ${job.target} (${result.failure.layer}/${result.failure.reason})`]))
+  const more = missing.length > NAMED ? ` and ${missing.length - NAMED} more` : ''
+  return redact(`curlew: ${outcomes.length - missing.length} of ${outcomes.length} ok, waiting for ${missing.slice(0, NAMED).join(', ')}${more}\n`)
 }

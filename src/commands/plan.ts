@@ -54,7 +54,7 @@ function scheduleText({ schedule }: Job): string {
 function prettyPlan(planned: readonly Planned[], { leftOut, refused, unasked }: FoundOnce): string {
   const lines = planned.map(({ job, source, object, why }) =>
     `${job.name} ${job.type} ${job.target}, ${scheduleText(job)}, ${job.mode}\n    ${source}: ${object === undefined ? '' : `${object}, `}${why}\n`)
-  const left = refused.map(({ cluster, object, message, count }) => `not probed: ${cluster}: ${object}: ${message}${count > 1 ? ` (${count})` : ''}\n`)
+  const left = refused.map(({ cluster, object, message, count }) => `not probed as asked: ${cluster}: ${object}: ${message}${count > 1 ? ` (${count})` : ''}\n`)
   const outside = leftOut.map(({ cluster, source, message }) => `${source === undefined ? `cluster ${cluster}` : clusterSource({ cluster, source })}: ${message}\n`)
   const unknown = unasked.map(({ message, ...one }) => `not asked: ${clusterSource(one)}: ${message}\n`)
   return redact(`${[...lines, ...left, ...outside, ...unknown].join('')}${counted(planned.length, 'target')}, ${refused.reduce((sum, { count }) => sum + count, 0)} not probed as asked\n`)

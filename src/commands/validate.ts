@@ -38,7 +38,8 @@ export async function validate(args: readonly string[], io: Io): Promise<number>
   } else if (loaded) {
     const notify = loaded.config?.notify
     const chats = notify ? `, ${counted(notify.channels.length, 'channel')}, ${counted(notify.routes.length, 'route')}` : ''
-    io.out(`${path}: ok, ${counted(new Set(jobs.map((job) => job.name)).size, 'probe')}, ${counted(jobs.length, 'target')}${chats}\n`)
+    const found = loaded.config?.top.discovery?.kubernetes ? ', and what is found in clusters (curlew check --plan)' : ''
+    io.out(`${path}: ok, ${counted(new Set(jobs.map((job) => job.name)).size, 'probe')}, ${counted(jobs.length, 'target')}${chats}${found}\n`)
   }
   if (webFile !== undefined) io.out(`${webFile}: ok\n`)
   return EXIT.ok

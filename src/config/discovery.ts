@@ -3,7 +3,8 @@ import { nearest } from '../core/nearest.ts'
 import { parseTemplate } from '../discover/kubernetes/template.ts'
 import { rolesSeen } from '../discover/kubernetes/options.ts'
 import { accessesOf } from '../kubernetes/options.ts'
-import { readEntry, readTarget, type EntryIssue } from './jobs.ts'
+import type { EntryIssue } from './issues.ts'
+import { readEntry, readTarget } from './jobs.ts'
 import { commonShape, type Top } from './schema.ts'
 
 /** Keys that are Curlew's to set on what is found. */

@@ -10,7 +10,8 @@ import { pathText } from '../core/yaml.ts'
 import type { NotifyConfig } from '../notify/options.ts'
 import { checkDiscovery } from './discovery.ts'
 import { lookUp, readDocument, type ConfigDocument, type Diagnostic } from './document.ts'
-import { flatten, readEntry, type EntryIssue } from './jobs.ts'
+import { flatten, type EntryIssue } from './issues.ts'
+import { readEntry } from './jobs.ts'
 import type { NotifySection, readNotify } from './notify.ts'
 import { crossCheck, type Entry } from './rules.ts'
 import { topSchema, topShape, type Top } from './schema.ts'
@@ -139,7 +140,7 @@ export function readConfig(texts: readonly FileText[], { types, env = process.en
   }
 
   const jobs = entries.flatMap((entry) => entry.jobs)
-  taintSubstituted(documents, [...jobs.flatMap((job) => [job.name, job.target, ...Object.values(job.labels)]), ...section?.open ?? []])
+  taintSubstituted(documents, [...jobs.flatMap((job) => [job.name, job.target, ...Object.values(job.labels)]), ...openOf(top), ...section?.open ?? []])
   const shown = documents.map((document) => stringify(withHidden(document.written, hidden.get(document) ?? []))).join('---\n')
   const forwarder = section ? { notify: section.notify, notifyRaw: section.raw } : {}
   return { config: { files: texts.map(({ file }) => file), top, jobs, ...forwarder, shown: redact(shown) }, diagnostics: [], checksum }
@@ -234,6 +235,15 @@ function defaultsFor(raw: Readonly<Record<string, unknown>>, top: Top): Record<s
     ...(every === undefined || 'cron' in raw ? {} : { every: plain(every) }),
     ...(timeout === undefined ? {} : { timeout: plain(timeout) }),
   }
+}
+
+/** What everybody sees of the top: where an agent stands is in each of its targets and messages, and is no secret for having come by the environment. */
+function openOf({ instance_id: instance, labels, kubernetes, discovery, mesh }: Top): readonly string[] {
+  const { node, clusters = [], lease } = kubernetes ?? {}
+  return [
+    instance, node, lease?.name, lease?.namespace, mesh?.listen.host, ...Object.values(labels), ...discovery?.kubernetes?.namespaces ?? [],
+    ...clusters.flatMap(({ name, kubeconfig, context }) => [name, kubeconfig, context]),
+  ].filter((text) => text !== undefined)
 }
 
 /** Taints what came through `${}`, but for what its author put where everybody sees it (`open`: a label, a target, a name), or that is no text. */

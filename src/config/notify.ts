@@ -3,7 +3,8 @@ import { nearest } from '../core/nearest.ts'
 import { notifySchema, type NotifyConfig } from '../notify/options.ts'
 import { notifyIssues } from '../notify/rules.ts'
 import type { ConfigDocument } from './document.ts'
-import { flatten, secretPaths, type EntryIssue } from './jobs.ts'
+import { flatten, type EntryIssue } from './issues.ts'
+import { secretPaths } from './jobs.ts'
 import { isMapping, textsFor, withValue } from './values.ts'
 
 export interface NotifySection {

@@ -2,7 +2,7 @@ import { formatDuration } from '../core/fields.ts'
 import type { Job, ProbeType } from '../core/probe.ts'
 import { nextCronRuns } from '../core/schedule.ts'
 import type { ConfigDocument } from './document.ts'
-import type { EntryIssue } from './jobs.ts'
+import type { EntryIssue } from './issues.ts'
 
 /** One item of `probes:`; its jobs are empty when it has mistakes of its own. */
 export interface Entry {

@@ -1,7 +1,7 @@
 import { HIDDEN } from '../core/secrets.ts'
 import { pathText } from '../core/yaml.ts'
 import type { ConfigDocument } from './document.ts'
-import type { EntryIssue } from './jobs.ts'
+import type { EntryIssue } from './issues.ts'
 
 /** `password: ${PIN}` is read as a number; where the schema wants a text it is given as one. */
 export function textsFor(document: ConfigDocument, path: readonly PropertyKey[], issues: readonly EntryIssue[]) {

@@ -41,10 +41,12 @@ export interface PageWords {
   shard(shard: number, shards: number, owned: number, expected: number): string
   page(page: number, pages: number): string
   ago(text: string): string
-  /** A list that cannot be brought up to date since so long. */
-  stale(text: string): string
-  /** A list that could not be read since so long, and never was. */
-  never(text: string): string
+  /** Why a list cannot be brought up to date, and since so long: the API is at fault only for what it is. */
+  outdated(text: string, trouble: string): string
+  /** What was listed before goes on. */
+  stale: string
+  /** It never was listed. */
+  never: string
   more(count: number): string
 }
 
@@ -83,8 +85,9 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     shard: (shard, shards, owned, expected) => `Shard ${shard} of ${shards}: ${owned} of ${expected} targets`,
     page: (page, pages) => `Page ${page} of ${pages}`,
     ago: (text) => `${text} ago`,
-    stale: (text) => `the API has not answered as it should for ${text}; the last good list stays`,
-    never: (text) => `the API has not answered as it should for ${text}; nothing is known yet`,
+    outdated: (text, trouble) => (trouble === 'forbidden' ? `Curlew's role has lacked a right for ${text}` : trouble === 'not_found' ? `the API has not had what is looked at for ${text}` : `the API has not answered as it should for ${text}`),
+    stale: '; what was listed before stays',
+    never: '; nothing is known yet',
     more: (count) => `and ${count} more`,
   },
   zh: {
@@ -121,8 +124,9 @@ export const PAGE_WORDS: Readonly<Record<Language, PageWords>> = {
     shard: (shard, shards, owned, expected) => `第 ${shard} 个分片，共 ${shards} 个：${expected} 个目标中的 ${owned} 个`,
     page: (page, pages) => `第 ${page} 页，共 ${pages} 页`,
     ago: (text) => `${text}前`,
-    stale: (text) => `API 已有 ${text} 未正常应答；沿用最近一次的完整列表`,
-    never: (text) => `API 已有 ${text} 未正常应答；尚无任何列表`,
+    outdated: (text, trouble) => (trouble === 'forbidden' ? `Curlew 的角色缺少权限已有 ${text}` : trouble === 'not_found' ? `API 中没有所要查看的资源，已有 ${text}` : `API 已有 ${text} 未正常应答`),
+    stale: '；沿用此前列出的内容',
+    never: '；尚无任何列表',
     more: (count) => `另有 ${count} 项`,
   },
 }

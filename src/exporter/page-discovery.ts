@@ -6,10 +6,10 @@ import type { PageWords } from './http-words.ts'
 const MOST_REFUSED = 100
 
 /** The section of the status page on what is found in clusters: where from, how fresh, and what is not probed as it asks to be. */
-export function discoverySection({ sources, refused, refusedCounts }: DiscoveryStatus, { discovery: words, leftOut: leftOutText, stale, never, more }: PageWords, now: number, escape: (text: string) => string): string {
+export function discoverySection({ sources, refused, refusedCounts }: DiscoveryStatus, { discovery: words, leftOut: leftOutText, outdated, stale, never, more }: PageWords, now: number, escape: (text: string) => string): string {
   const rows = sources.map(({ cluster, source, targets, freshAt, trouble, leftOut }) => {
     const state = trouble
-      ? `<span class="unknown">${(freshAt === undefined ? never : stale)(formatDuration(Math.max(1_000, Math.floor((now - trouble.since) / 1_000) * 1_000)))}</span><span class="note">${escape(redact(trouble.message))}</span>`
+      ? `<span class="unknown">${outdated(formatDuration(Math.max(1_000, Math.floor((now - trouble.since) / 1_000) * 1_000)), trouble.trouble)}${freshAt === undefined ? never : stale}</span><span class="note">${escape(redact(trouble.message))}</span>`
       : freshAt === undefined ? words.pending : words.upToDate
     const without = leftOut.map((one) => `<span class="note">${leftOutText(escape(source), { ...one, what: escape(one.what) })} (${escape(redact(one.message))})</span>`)
     return `<tr><td>${escape(cluster)}</td><th scope="row">${escape(source)}</th><td>${targets}</td><td>${state}${without.join('')}</td></tr>`

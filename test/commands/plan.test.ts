@@ -37,7 +37,7 @@ it('prints what would be probed and why, what is refused, and no secret', async 
   expect(out).toBe([
     'own tcp 127.0.0.1:1, cron 0 3 * * *, read-write', `    config: probes of ${config}`,
     'shop_redis redis redis.shop.svc.cluster.local:6379, every 1m, read-only', '    kubernetes:room:service: Service shop/redis, annotation curlew.dev/probe',
-    'not probed: room: Service shop/wrong: curlew.dev/options: password: expected one of db, tls, server_name, insecure_skip_verify, min_version, ip_protocol: what discovery.allow names for redis',
+    'not probed as asked: room: Service shop/wrong: curlew.dev/options: password: expected one of db, tls, server_name, insecure_skip_verify, min_version, ip_protocol: what discovery.allow names for redis',
     '2 targets, 1 not probed as asked', '',
   ].join('\n'))
   expect(code).toBe(0)
@@ -88,6 +88,16 @@ it('says what it may not list, and that is no mistake', async () => {
   expect(code).toBe(0)
   expect(err).not.toContain('secrets')
   expect(JSON.parse(json.out)).toMatchObject({ refused: [], unasked: [], left_out: [{ cluster: 'room', source: 'certificates', message: expect.stringContaining('may not list secrets') as unknown }] })
+})
+
+it('counts a source that may not list a part of what it needs with those that nothing is known of', async () => {
+  const whole = readFileSync(config, 'utf8')
+  writeFileSync(config, whole.replace('annotations: true, secrets: true', 'health: [paths]'))
+  api.forbid('GET /api/v1/services')
+  const { code, out } = await ran('--plan')
+  writeFileSync(config, whole)
+  expect(out).toMatch(/^not asked: kubernetes:room:paths: cluster room: list \/api\/v1\/services: not allowed \(403\)/m)
+  expect(code).toBe(3)
 })
 
 it.each([

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { diagnosticText } from '../../src/config/document.ts'
 import { readConfig } from '../../src/config/load.ts'
+import { redact } from '../../src/core/secrets.ts'
 import { probeTypes } from '../../src/probes/index.ts'
 
 const read = (text: string) => readConfig([{ file: 'c.yaml', text }], { types: probeTypes, env: { REDIS_PASSWORD: 'canary-of-a-rule' } })
@@ -56,4 +57,16 @@ it('hides what is secret in a rule', () => {
   const { config } = read(rule('{ type: redis, target: "{address}:1", password: in-plain-sight }'))
   expect(config?.shown).toContain('<secret>')
   expect(config?.shown).not.toContain('in-plain-sight')
+})
+
+it('hides nothing of where an agent stands and what it is labelled with, though it came by the environment', () => {
+  const { diagnostics } = readConfig([{
+    file: 'c.yaml', text: [
+      'instance_id: "${NODE}"', 'labels: { source_cluster: "${CLUSTER}" }', 'mesh: { listen: "${ADDRESS}:9798" }', 'kubernetes:', '  node: "${NODE}"',
+      '  clusters: [{ name: "${CLUSTER}-b", kubeconfig: "/etc/${FILE}" }]', 'discovery: { kubernetes: { health: [host], namespaces: ["${NAMESPACE}"] } }', '',
+    ].join('\n'),
+  }], { types: probeTypes, env: { NODE: 'worker-17', CLUSTER: 'room-17', ADDRESS: '10.0.0.17', FILE: 'seventeen.kubeconfig', NAMESPACE: 'shop-17' } })
+  expect(diagnostics).toEqual([])
+  const said = 'worker-17 of room-17 at 10.0.0.17 by seventeen.kubeconfig in shop-17'
+  expect(redact(said)).toBe(said)
 })

@@ -25,8 +25,8 @@ const STATUS: DiscoveryStatus = {
 
 describe('the status page\'s section on discovery', () => {
   it.each([
-    ['en', ['Discovery', 'up to date', 'not listed yet', 'has not answered as it should for 1m30s; the last good list stays', 'for 5s; nothing is known yet', 'Not probed as asked', 'and 11 more', 'certificates: left out, may not list secrets (not allowed (403): &lt;why&gt;)', 'left out, the API does not have apiservices (']],
-    ['zh', ['自动发现', '最新', '尚未列出', 'API 已有 1m30s 未正常应答；沿用', 'API 已有 5s 未正常应答；尚无', '未按要求探测', '另有 11 项', 'certificates：已略过，无权列出 secrets (not', 'API 中没有 apiservices (']],
+    ['en', ['Discovery', 'up to date', 'not listed yet', 'the API has not answered as it should for 1m30s; what was listed before stays', 'Curlew\'s role has lacked a right for 5s; nothing is known yet', 'Not probed as asked', 'and 11 more', 'certificates: left out, may not list secrets (not allowed (403): &lt;why&gt;)', 'left out, the API does not have apiservices (']],
+    ['zh', ['自动发现', '最新', '尚未列出', 'API 已有 1m30s 未正常应答；沿用', 'Curlew 的角色缺少权限已有 5s；尚无', '未按要求探测', '另有 11 项', 'certificates：已略过，无权列出 secrets (not', 'API 中没有 apiservices (']],
   ] as const)('says in %s where from, how fresh, and what is refused', (language, texts) => {
     taint('canary-in-a-message')
     const html = discoverySection(STATUS, PAGE_WORDS[language], NOW, escapeHtml)

@@ -4,10 +4,12 @@ import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { readEntry, readTarget } from '../../src/config/jobs.ts'
+import { parseEndpoint } from '../../src/core/fields.ts'
 import { runJob } from '../../src/core/run.ts'
 import { clusterClient } from '../../src/kubernetes/client.ts'
 import { kubeApiProbe } from '../../src/probes/kube-api.ts'
 import { checkNames, MOST_CHECKS } from '../../src/probes/lib/kube-api-checks.ts'
+import { proxyOf } from '../../src/probes/lib/kube-api-proxy.ts'
 import { startKubeApi } from '../support/kube-api.ts'
 import { httpProxy } from '../support/http-proxy.ts'
 import { makeCertificates, type Pair } from '../support/certificates.ts'
@@ -268,6 +270,17 @@ describe('with a kubeconfig that names another way', () => {
     const { port } = await api({ '/livez': 500 })
     expect(await through(port, { 'proxy-url': `http://${proxy.at}` })).toMatchObject(failure('kube_api_not_live', 'request', 'unavailable'))
     expect(await through((await api({}, certificates.expired)).port, { 'proxy-url': `http://${proxy.at}` })).toMatchObject(failure('tls_expired', 'tls', 'expired'))
+  })
+
+  it.each([
+    ['https://api.example.org', 'api.example.org', 443, true],
+    ['http://api.example.org', 'api.example.org', 80, true],
+    ['https://api.example.org:6443', 'api.example.org', 6443, true],
+    ['https://[2001:db8::1]:6443', '2001:db8::1', 6443, true],
+    ['https://api.example.org', 'api.example.org', 6443, false],
+    ['https://api.example.org', '10.0.0.1', 443, false],
+  ])('knows %s from other addresses: %s %i', (url, host, port, own) => {
+    expect(proxyOf('http://proxy:3128', parseEndpoint(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, undefined)!, url).own).toBe(own)
   })
 
   it('takes a proxy\'s word for the server that it leads to, and for no other address', async () => {

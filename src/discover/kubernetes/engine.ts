@@ -3,33 +3,14 @@ import { clusterSource, type DiscoveryStatus } from '../../core/discovery.ts'
 import type { Job, ProbeType } from '../../core/probe.ts'
 import { orAbort } from '../../core/run.ts'
 import { deadline } from '../../kubernetes/deadline.ts'
-import { isInside, type ClusterAccess, type Informer, type InformerOptions, type KubeError, type WatchingClient } from '../../kubernetes/model.ts'
-import type { AnnotationRules } from './annotations.ts'
+import type { ClusterAccess, Informer, InformerOptions, KubeError, WatchingClient } from '../../kubernetes/model.ts'
 import { choose, type Candidate, type Refusal } from './choose.ts'
 import { createCluster, type ClusterDiscovery } from './cluster.ts'
 import { createGather } from './gather.ts'
-import { healthSources, type HealthOptions } from './health/index.ts'
 import { byText } from './names.ts'
-import type { Seen } from './objects.ts'
-import { rolesSeen, type KubernetesDiscovery } from './options.ts'
 import type { Reader } from './read.ts'
-import { roleSources } from './roles.ts'
-import type { Source, Watched } from './source.ts'
+import { createSources, type DiscoverySettings } from './sources.ts'
 import { isOfSource, statusOf, summaryOf, troubleKey, type Trouble } from './status.ts'
-
-/** What is to be found, and what of the config it depends on. */
-export interface DiscoverySettings {
-  readonly discovery: KubernetesDiscovery
-  readonly allow: Readonly<Record<string, readonly string[]>>
-  readonly leastEveryMs: number
-  readonly clusters: readonly ClusterAccess[]
-  readonly node: string | undefined
-  /** The config's labels of every probe. */
-  readonly labels: Readonly<Record<string, string>>
-  readonly configNames: ReadonlySet<string>
-  /** Series that all that is found may make. */
-  readonly series: number
-}
 
 export interface DiscoveryOptions {
   readonly types: readonly ProbeType[]
@@ -152,24 +133,25 @@ export function createDiscovery({ types, read, seriesOf, apply, client, watch, l
 
   /** One line when a kind of trouble begins, one when it is over and no other has taken its place. */
   function follow({ name: cluster }: ClusterAccess, discovery: ClusterDiscovery, troubles: Map<string, Trouble>) {
-    const now = new Map(discovery.sources().flatMap((source): [string, KubeError][] => {
-      const trouble = discovery.trouble(source)
-      return trouble ? [[troubleKey(trouble, source), trouble]] : []
+    const now = new Map(discovery.sources().flatMap((source): [string, { readonly source: string, readonly error: KubeError }][] => {
+      const error = discovery.trouble(source)
+      return error ? [[troubleKey(error, source), { source, error }]] : []
     }))
-    for (const [key, { trouble, message }] of now) {
+    for (const [key, { source, error: { trouble, message } }] of now) {
       if (troubles.has(key)) continue
-      troubles.set(key, { trouble, since: Date.now() })
-      log('warn', { cluster, trouble, problem: message }, 'the cluster cannot be asked what there is: its targets stay as they are')
+      const own = isOfSource(trouble) ? { source } : {}
+      troubles.set(key, { trouble, since: Date.now(), ...own })
+      log('warn', { cluster, ...own, trouble, problem: message }, own.source === undefined ? 'the cluster cannot be asked what there is: its targets stay as they are' : 'one source cannot list all that it looks at: its targets stay as they are, other sources go on')
     }
-    const isAway = [...now.values()].some(({ trouble }) => !isOfSource(trouble))
-    for (const [key, { trouble, since }] of troubles) {
+    const isAway = [...now.values()].some(({ error: { trouble } }) => !isOfSource(trouble))
+    for (const [key, { trouble, since, source }] of troubles) {
       if (now.has(key)) continue
       troubles.delete(key)
-      if (!isAway) log('info', { cluster, trouble, seconds: Math.round((Date.now() - since) / 1000) }, 'the cluster can be asked again')
+      if (!isAway) log('info', { cluster, ...(source === undefined ? {} : { source }), trouble, seconds: Math.round((Date.now() - since) / 1000) }, source === undefined ? 'the cluster can be asked again' : 'the source can list all that it looks at again')
     }
   }
 
-  const reusable = createReusable()
+  const sourcesFor = createSources()
 
   return {
     configure(next) {
@@ -185,7 +167,7 @@ export function createDiscovery({ types, read, seriesOf, apply, client, watch, l
         one.client.close()
       }
       const key = JSON.stringify([next.discovery, next.allow, next.leastEveryMs, next.clusters, next.node])
-      if (key !== sourcesOf) for (const [index, sources] of reusable(next, byType).entries()) running[index]?.discovery.setSources(sources)
+      if (key !== sourcesOf) for (const [index, sources] of sourcesFor(next, byType).entries()) running[index]?.discovery.setSources(sources)
       sourcesOf = key
       gather.changed()
     },
@@ -216,33 +198,5 @@ export function createDiscovery({ types, read, seriesOf, apply, client, watch, l
         one.client.close()
       }
     },
-  }
-}
-
-/** What sources are made of, kept by all that it goes by: a config that does not change it gives the very same, whose informers go on. */
-function createReusable() {
-  let before = new Map<string, unknown>()
-
-  /** The sources of every cluster, in their order. */
-  return function sources({ discovery, allow, leastEveryMs, clusters, node }: DiscoverySettings, types: ReadonlyMap<string, ProbeType>): Source[][] {
-    const now = new Map<string, unknown>()
-    const reuse = <T>(key: string, make: () => T): T => {
-      const made = before.has(key) ? before.get(key) as T : make() // safe: a key begins with what it stands for, and is made of everything that `make` goes by
-      now.set(key, made)
-      return made
-    }
-    const { annotations, rules: own, domain, address, health, secrets, external, mesh: { neighbours } } = discovery
-    const all = clusters.map((access) => {
-      const { name } = access
-      const cluster = clusters.length > 1 ? name : undefined
-      const rules: AnnotationRules = { types, allow, leastEveryMs, secrets, domain, cluster }
-      const roles = roleSources(discovery, rolesSeen(access), rules, (role, make) =>
-        reuse<Watched<Seen>>(`watched ${name} ${JSON.stringify([role, annotations.includes(role), own.filter((rule) => rule.role === role), domain, address])}`, make))
-      const options: HealthOptions = { domain, node, external, neighbours, inside: isInside(access) }
-      const sources = health.flatMap((one) => reuse(`health ${name} ${one} ${JSON.stringify(options)}`, () => healthSources[one](options)) ?? [])
-      return [...sources, ...roles]
-    })
-    before = now
-    return all
   }
 }

@@ -29,11 +29,12 @@ const AT_ONCE_MS = 20
 /** Characters of annotations that the objects of a namespace may have for each target of its quota: reading them is work, whatever comes of it. */
 const CHARACTERS = 10_240
 
-/** The objects that are read: those of a namespace whose annotations are no longer than it may have in all, in the order in which they are held. */
-function within(all: readonly Seen[], quota: number): { readonly read: readonly Seen[], readonly left: readonly Seen[] } {
+/** The objects that are read: those of a namespace whose annotations are no longer than it may have in all, first those that were read `before`: a list that is had anew is in another order. */
+function within(held: ReadonlyMap<string, Seen> | undefined, quota: number, before: ReadonlySet<string>): { readonly read: readonly Seen[], readonly left: readonly Seen[] } {
   const lengths = new Map<string, number>()
   const [read, left]: [Seen[], Seen[]] = [[], []]
-  for (const seen of all) {
+  const all = [...held ?? []]
+  for (const [, seen] of [...all.filter(([key]) => before.has(key)), ...all.filter(([key]) => !before.has(key))]) {
     const length = (lengths.get(seen.namespace ?? '') ?? 0) + Object.values(seen.annotations).reduce((sum, { length: more }) => sum + more, 0)
     const isRead = seen.namespace === undefined || length <= quota * CHARACTERS
     if (isRead && seen.namespace !== undefined) lengths.set(seen.namespace, length)
@@ -70,6 +71,7 @@ export function roleSources(config: KubernetesDiscovery, roles: readonly Role[],
     if (mine.length === 0 && !annotated) return []
     const watch = watched(role, () => watchOf(role, config, mine, annotated))
     const known = new WeakMap<Seen, Made>()
+    let before: ReadonlySet<string> = new Set()
     const read = (seen: Seen, { cluster }: SourceContext): Made => {
       const cached = known.get(seen)
       if (cached) return cached
@@ -83,7 +85,7 @@ export function roleSources(config: KubernetesDiscovery, roles: readonly Role[],
       watches: [watch],
       async prepare(context) {
         let began = performance.now()
-        for (const seen of within([...context.held(watch)?.values() ?? []], config.quota).read) {
+        for (const seen of within(context.held(watch), config.quota, before).read) {
           read(seen, context)
           if (performance.now() - began < AT_ONCE_MS) continue
           await nextTurn()
@@ -91,7 +93,10 @@ export function roleSources(config: KubernetesDiscovery, roles: readonly Role[],
         }
       },
       find(context) {
-        const { read: few, left } = within([...context.held(watch)?.values() ?? []], config.quota)
+        const held = context.held(watch)
+        const { read: few, left } = within(held, config.quota, before)
+        const unread = new Set(left)
+        before = new Set(Array.from(held ?? []).flatMap(([key, seen]) => (unread.has(seen) ? [] : [key])))
         const all = [...few.map((seen) => read(seen, context)), { found: [], refused: left.map((seen) => leftOut(role, seen, config.quota)) }]
         return { found: all.flatMap(({ found }) => found), refused: all.flatMap(({ refused }) => refused) }
       },

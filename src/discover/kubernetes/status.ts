@@ -11,6 +11,8 @@ const MOST_NAMESPACES = 200
 export interface Trouble {
   readonly trouble: KubeTrouble
   readonly since: number
+  /** Whose it is, where it is not the cluster's. */
+  readonly source?: string | undefined
 }
 
 interface Looked {
@@ -66,7 +68,7 @@ function counted(refused: readonly Refusal[]): DiscoveryStatus['refusedCounts'] 
 }
 
 /** Trouble of one list, while the API answers: a right that is missing, a kind that is not there. */
-export function isOfSource(trouble: KubeTrouble): boolean {
+export function isOfSource(trouble: string): boolean {
   return trouble === 'forbidden' || trouble === 'not_found'
 }
 

@@ -78,6 +78,6 @@ export function nodeFacts(raw: unknown): NodeFacts | undefined {
 }
 
 function saidBy({ reason, message, lastTransitionTime: since }: z.output<typeof condition>): string {
-  const text = [reason, message].filter((part) => typeof part === 'string' && part !== '').join(': ').slice(0, SHOWN)
+  const text = [reason, message].filter((part) => typeof part === 'string' && part !== '').join(': ').slice(0, SHOWN).replace(/\.$/, '') // the sentence goes on
   return `${text || 'no reason is given'}${typeof since === 'string' ? `, since ${since}` : ''}`
 }

@@ -98,7 +98,7 @@ export async function kubeApi(options: KubeOptions, probe: Pick<ProbeContext, 's
   // A run that was ended may get here when its job has been let go of.
   probe.signal.throwIfAborted()
   const { kubeconfig, context } = options
-  const shared = held.get(options) ?? await explained('read how the API is reached', () => open({ name: context ?? 'default', kubeconfig, context }))
+  const shared = held.get(options) ?? await explained('read how the API is reached', () => open({ name: context ?? kubeconfig ?? 'default', kubeconfig, context }))
   held.set(options, shared)
   const leftMs = () => Math.max(1, Math.floor(probe.deadline - performance.now() - MARGIN_MS))
   const bounded = (call: KubeCall): KubeCall => ({ ...call, signal: call.signal ?? probe.signal, timeoutMs: Math.min(call.timeoutMs ?? leftMs(), leftMs()) })

@@ -150,6 +150,7 @@ describe('what is found', () => {
     expect(names()).toEqual(['shop_a'])
     expect(discovery.status().sources).toMatchObject([{ source: 'service', targets: 1 }, { source: 'ingress', freshAt: undefined, trouble: { trouble: 'forbidden' } }])
     expect(discovery.status().errors).toContainEqual({ cluster: 'room', trouble: 'forbidden', count: 1 })
+    expect(lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('other sources go on') as unknown, fields: { cluster: 'room', source: 'ingress', trouble: 'forbidden' } }])
   })
 })
 
@@ -205,17 +206,17 @@ describe('while the API is away', () => {
   it('what a role does not allow is told of each source, and is not over because the API is away', async () => {
     const denied = [api.fault('GET /api/v1/pods', { status: 403 }), api.fault('GET /api/v1/services', { status: 403 })]
     configure({ annotations: ['service', 'pod'] })
-    const told = () => lines.filter(({ message }) => message.startsWith('the cluster can')).map(({ level, fields }) => `${level} ${String(fields['trouble'])}`)
+    const told = () => lines.filter(({ message }) => /cannot|again$/.test(message)).map(({ level, fields }) => `${level} ${'source' in fields ? String(fields['source']) : 'all'} ${String(fields['trouble'])}`)
     await eventually(() => told().length === 2)
-    expect(told()).toEqual(['warn forbidden', 'warn forbidden'])
+    expect(told().toSorted()).toEqual(['warn pod forbidden', 'warn service forbidden'])
     for (const end of denied) end()
     const end = api.fault('GET ', { status: 503 })
     await eventually(() => told().length === 3)
     await eventually(() => discovery.status().sources.every(({ trouble }) => trouble?.trouble === 'server'))
-    expect(told().slice(2)).toEqual(['warn server'])
+    expect(told().slice(2)).toEqual(['warn all server'])
     end()
     await eventually(() => told().length === 4)
-    expect(told().at(-1)).toBe('info server')
+    expect(told().at(-1)).toBe('info all server')
   }, 20_000)
 
   it('nothing is applied before the first list', async () => {

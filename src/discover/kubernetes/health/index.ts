@@ -20,6 +20,8 @@ export interface HealthOptions {
   readonly inside: boolean
   /** `discovery.kubernetes.mesh.neighbours`. */
   readonly neighbours?: number | undefined
+  /** `discovery.kubernetes.quota`: targets of a namespace. */
+  readonly quota: number
 }
 
 /** What finds the probes of a cluster's own health, by its name under `discovery.kubernetes.health`; a file each, beside this one. Undefined: nothing of it can be reached from outside. */

@@ -21,7 +21,7 @@ const SLICES = [
 
 /** What is found of Ingresses in a cluster of these Services. */
 const findOf = (ingresses: readonly unknown[], slices: readonly unknown[] = SLICES) =>
-  findAmong({ '/apis/networking.k8s.io/v1/ingresses': ingresses, '/api/v1/services': SERVICES, '/apis/discovery.k8s.io/v1/endpointslices': slices }, pathsSource({ domain: 'cluster.local', inside: true }))
+  findAmong({ '/apis/networking.k8s.io/v1/ingresses': ingresses, '/api/v1/services': SERVICES, '/apis/discovery.k8s.io/v1/endpointslices': slices }, pathsSource({ domain: 'cluster.local', inside: true, quota: 100 }))
 
 const to = (name: string, port: object = { number: 80 }) => ({ service: { name, port } })
 const rule = (host: string | undefined, ...paths: readonly (readonly [string, string, object])[]) => ({ ...host === undefined ? {} : { host }, http: { paths: paths.map(([path, pathType, backend]) => ({ path, pathType, backend })) } })
@@ -57,7 +57,7 @@ it.each<[string, Record<string, string>, object, object]>([
 })
 
 it('from outside the ingress is asked alone, and nothing else is watched', () => {
-  const source = pathsSource({ domain: 'cluster.local', inside: false })
+  const source = pathsSource({ domain: 'cluster.local', inside: false, quota: 100 })
   const ingress = { metadata: { name: 'it', namespace: 'shop', annotations: HEALTH }, spec: { rules: [rule('shop.example.org', ['/', 'Prefix', to('web')])] } }
   const { found } = findAmong({ '/apis/networking.k8s.io/v1/ingresses': [ingress] }, source)
   expect(found.map(options)).toEqual([{ target: 'http://shop.example.org/health' }])

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { pathsSource } from '../../../../src/discover/kubernetes/health/paths.ts'
+import type { SourceContext } from '../../../../src/discover/kubernetes/source.ts'
 import { createWatching } from '../../../../src/discover/kubernetes/watching.ts'
 import { clusterClient } from '../../../../src/kubernetes/client.ts'
 import { libraries } from '../../../../src/kubernetes/connection.ts'
@@ -33,12 +34,12 @@ const route = (spec: object, { annotations = {}, name = 'it', namespace = 'shop'
 })
 const path = (value: string, type = 'PathPrefix') => ({ path: { type, value } })
 
-interface Others { readonly gateways?: readonly unknown[], readonly grants?: readonly unknown[], readonly policies?: readonly unknown[], readonly oldPolicies?: readonly unknown[], readonly ingresses?: readonly unknown[], readonly inside?: boolean }
-const findOf = (routes: readonly unknown[], { gateways = [gateway([HTTP, HTTPS])], grants = [], policies = [], oldPolicies = [], ingresses = [], inside = true }: Others = {}) => findAmong({
+interface Others { readonly gateways?: readonly unknown[], readonly grants?: readonly unknown[], readonly policies?: readonly unknown[], readonly oldPolicies?: readonly unknown[], readonly ingresses?: readonly unknown[], readonly inside?: boolean, readonly quota?: number }
+const findOf = (routes: readonly unknown[], { gateways = [gateway([HTTP, HTTPS])], grants = [], policies = [], oldPolicies = [], ingresses = [], inside = true, quota = 100 }: Others = {}) => findAmong({
   '/apis/networking.k8s.io/v1/ingresses': ingresses, '/api/v1/services': SERVICES, '/apis/discovery.k8s.io/v1/endpointslices': SLICES,
   [`/apis/${GROUP}/v1/httproutes`]: routes, [`/apis/${GROUP}/v1/gateways`]: gateways,
   [`/apis/${GROUP}/v1beta1/referencegrants`]: grants, [`/apis/${GROUP}/v1/backendtlspolicies`]: policies, [`/apis/${GROUP}/v1alpha3/backendtlspolicies`]: oldPolicies,
-}, pathsSource({ domain: 'cluster.local', inside }))
+}, pathsSource({ domain: 'cluster.local', inside, quota }))
 const optionsOf = ({ entry: { target, ingress, service, pods, backend, backend_path: backendPath } }: ReturnType<typeof findOf>['found'][number]) => ({ target, ingress, service, pods, backend, backendPath })
 
 const LEGS = { service: '10.96.0.10:80', pods: ['10.244.1.7:8080'] }
@@ -91,6 +92,11 @@ it('a path that is rewritten as it says is asked for behind the Gateway', () => 
   expect(findOf([route(rewritten, { annotations: { 'curlew.dev/backend-path': '/' } })]).found.map(optionsOf)).toMatchObject([{ ...LEGS, backendPath: '/' }])
 })
 
+it('a Host that is rewritten is not asked for behind the Gateway, whatever the path there', () => {
+  const renamed = { rules: [{ ...RULE, filters: [{ type: 'URLRewrite', urlRewrite: { hostname: 'in.example.org' } }] }] }
+  expect(findOf([route(renamed, { annotations: { 'curlew.dev/backend-path': '/' } })]).found.map(optionsOf)).toMatchObject([ALONE])
+})
+
 const grantOf = (from: object, to: object, namespace = 'db') => ({ metadata: { name: 'g', namespace }, spec: { from: [{ group: GROUP, kind: 'HTTPRoute', namespace: 'shop', ...from }], to: [{ group: '', kind: 'Service', ...to }] } })
 it.each<[string, readonly unknown[], boolean]>([
   ['nothing', [], false],
@@ -112,6 +118,8 @@ it.each<[string, unknown, Others, string]>([
   ['a Gateway that is not there', route({ parentRefs: [{ name: 'gw' }] }), {}, 'Gateway shop/gw: is not there, or not in the namespaces'],
   ['a parent that is none', route({ parentRefs: [{ group: '', kind: 'Service', name: 'web' }] }), {}, 'expected a parent that is a Gateway'],
   ['a Gateway that takes its own namespace only', route({}), { gateways: [gateway([{ name: 'http', port: 80, protocol: 'HTTP' }])] }, 'with a listener for HTTP or HTTPS that takes the route'],
+  ['a listener that takes no routes', route({}), { gateways: [gateway([{ ...HTTP, allowedRoutes: { namespaces: { from: 'None' } } }])] }, 'with a listener for HTTP or HTTPS that takes the route'],
+  ['a host that only ends like the listener\'s', route({ hostnames: ['badexample.org'] }), { gateways: [gateway([{ ...HTTPS, hostname: '*.example.org' }])] }, 'with a listener for HTTP or HTTPS that takes the route'],
   ['a Gateway that selects other namespaces', route({}, { status: REFUSAL }), { gateways: [SELECTING] }, 'with a listener for HTTP or HTTPS that takes the route'],
   ['listeners that pass TLS through', route({}), { gateways: [gateway([{ ...HTTPS, protocol: 'TLS' }])] }, 'with a listener for HTTP or HTTPS'],
   ['a wildcard', route({ hostnames: ['*.example.org'] }), {}, 'a host that is not a wildcard'],
@@ -127,7 +135,9 @@ it.each<[string, unknown, Others, string]>([
   expect(JSON.stringify(refused)).not.toContain('CANARY')
 })
 
-it('a Gateway that selects namespaces, and has not said no, is asked', () => {
+it('a Gateway that selects namespaces, and has not said no to this one, is asked', () => {
+  const other = { parents: [{ parentRef: PARENT, conditions: [{ type: 'Accepted', status: 'False', reason: 'UnsupportedValue' }] }] }
+  expect(findOf([route({}, { status: other })], { gateways: [SELECTING] }).found).toHaveLength(1)
   expect(findOf([route({})], { gateways: [SELECTING] }).found).toHaveLength(1)
 })
 
@@ -141,8 +151,47 @@ it('a URL is that of whoever had it first, Ingress or route', () => {
 
 it('a route without the annotation, and one of a cluster whose Gateways may not be listed, is asked for nothing', () => {
   expect(findOf([{ metadata: { name: 'it', namespace: 'shop' }, spec: { parentRefs: [PARENT], hostnames: ['shop.example.org'] } }])).toEqual({ found: [], refused: [] })
-  const source = pathsSource({ domain: 'cluster.local', inside: false })
+  const source = pathsSource({ domain: 'cluster.local', inside: false, quota: 100 })
   expect(findAmong({ '/apis/networking.k8s.io/v1/ingresses': [], [`/apis/${GROUP}/v1/httproutes`]: [route({})] }, source)).toEqual({ found: [], refused: [] })
+})
+
+const numbered = (number: number, spec: object = {}, namespace = 'shop') => route({ hostnames: [`n${number}.${namespace}.example.org`], ...spec }, { name: `n${number}`, namespace, created: `2026-01-0${number}T00:00:00Z` })
+
+it('of a namespace four times its quota of URLs are followed, the oldest, and as many objects that come to nothing: no other namespace pays for it', () => {
+  const left = { object: 'Namespace shop', namespace: 'shop', message: 'curlew.dev/path: more than 4 URLs, or as many objects that come to nothing: the newest are not followed (discovery.kubernetes.quota)' }
+  const objectsOf = ({ found }: ReturnType<typeof findOf>) => found.map(({ object }) => object)
+  const many = findOf([5, 4, 3, 2, 1].map((number) => numbered(number)).concat(numbered(9, {}, 'db')), { quota: 1 })
+  expect(objectsOf(many)).toEqual([1, 2, 3, 4].map((number) => `HTTPRoute shop/n${number}`).concat('HTTPRoute db/n9'))
+  expect(many.refused).toEqual([left])
+  const wrong = findOf([1, 2, 3, 4, 5].map((number) => numbered(number, { rules: [] })).concat(numbered(6), numbered(9, {}, 'db')), { quota: 1 })
+  expect(objectsOf(wrong)).toEqual(['HTTPRoute db/n9'])
+  expect(wrong.refused.map(({ object }) => object)).toEqual([1, 2, 3, 4].map((number) => `HTTPRoute shop/n${number}`).concat('Namespace shop'))
+  const hosts = findOf([numbered(1, { hostnames: ['a', 'b', 'c', 'd', 'e'].map((name) => `${name}.example.org`) })], { quota: 1 })
+  expect(hosts.found).toHaveLength(4)
+  expect(hosts.refused).toEqual([left])
+  expect(findOf([1, 2, 3, 4].map((number) => numbered(number)), { quota: 1 }).refused).toEqual([])
+})
+
+it('thousands of routes are followed in turns with other work', async () => {
+  const source = pathsSource({ domain: 'cluster.local', inside: false, quota: 100 })
+  const collections: Readonly<Record<string, readonly unknown[]>> = { '/apis/networking.k8s.io/v1/ingresses': [], [`/apis/${GROUP}/v1/httproutes`]: Array.from({ length: 9 }, (_, number) => numbered(number)), [`/apis/${GROUP}/v1/gateways`]: [gateway([HTTPS])] }
+  const context: SourceContext = {
+    cluster: { name: 'room' }, several: false, node: undefined,
+    held: ({ selection, project }) => new Map(collections[selection.path]?.flatMap((raw, index) => { const item = project(raw); return item === undefined ? [] : [[selection.path.endsWith('gateways') ? 'infra/gw' : String(index), item]] })),
+  }
+  let turns = 0
+  let others = setImmediate(function other() {
+    turns++
+    others = setImmediate(other)
+  })
+  let now = 0
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now += 30)
+  await source.prepare?.(context).finally(() => clock.mockRestore())
+  clearImmediate(others)
+  expect(turns).toBeGreaterThanOrEqual(8)
+  const { found } = source.find(context)
+  expect(found).toHaveLength(9)
+  expect(source.find(context).found).toBe(found)
 })
 
 let api: KubeApi
@@ -155,7 +204,7 @@ afterAll(() => api.stop())
 /** What is found in the cluster, and what is said of its collections. */
 async function follow(done: (found: readonly unknown[]) => boolean) {
   const client = clusterClient({ name: 'room', kubeconfig: api.kubeconfig() })
-  const source = pathsSource({ domain: 'cluster.local', inside: true })
+  const source = pathsSource({ domain: 'cluster.local', inside: true, quota: 100 })
   const troubles: unknown[] = []
   const all = createWatching({ client, namespaces: undefined, watch: createInformer, onChange: () => {}, onTrouble: (trouble) => { if (trouble) troubles.push(trouble) } })
   try {

@@ -111,7 +111,7 @@ it('entries are such as the probe types take, in a pod too', () => {
     'dns-corefile': [{ data: { Corefile: '. {\n forward . 10.0.0.53 tls://10.0.0.54 {\n tls /ca\n }\n}\nb.c. {\n forward . 10.0.0.1 {\n force_tcp\n}\n}' } }],
   }
   for (const name of ['api', 'dns'] as const) {
-    const source = healthSources[name]({ domain: 'cluster.local', node: undefined, inside: true, external: 'example.org' })!
+    const source = healthSources[name]({ domain: 'cluster.local', node: undefined, inside: true, quota: 100, external: 'example.org' })!
     for (const { entry } of find(source, objects, { cluster: { name: 'a', kubeconfig: '/k' }, server: 'https://h:6443' }).found) {
       const type = probeTypes.find((each) => each.type === entry.type)!
       expect(readEntry(type, entry).issues, JSON.stringify(entry)).toEqual([])
