@@ -146,6 +146,17 @@ alertContract(dependency, {
     { kind: 'quiet', what: 'one of two Curlews sees it down all the time', series: { ...down(REDIS, 5), ...runs(REDIS, '0+12x60', '0x60'), ...well('curlew-1') }, at: '16m', fires: [] },
     { kind: 'quiet', what: 'a probe that is too slow for the window', series: { ...up(REDIS, 600), ...runs(REDIS, '0x10 1 2 3 4 4x20', '0+1x60') }, at: '16m', fires: [] },
     { kind: 'quiet', what: 'what is left of an outage that was told', series: { ...up(REDIS), ...runs(REDIS, '0x10 1 2 3 4 4x20', '0+11x60'), ...told('default') }, at: '16m', fires: [] },
+    { kind: 'quiet', what: 'one of three Curlews was cut off for a minute', series: { ...up(REDIS), ...runs(REDIS, '0x10 4 8 12 12x20', '0+11x60'), ...steady('curlew-1'), ...steady('curlew-2') }, at: '16m', fires: [] },
+    { kind: 'boundary', what: 'one of two sees it', series: { ...up(REDIS), ...runs(REDIS, '0x10 1 2 3 4 4x20', '0+11x60'), ...steady('curlew-1') }, at: '16m', fires: [alertOfRedis] },
+    { kind: 'fires', what: 'two of three see it', series: { ...up(REDIS), ...runs(REDIS, '0x10 1 2 3 4 4x20', '0+11x60'), ...up(seenFrom('curlew-1')), ...runs(seenFrom('curlew-1'), '0x10 1 2 3 4 4x20', '0+11x60'), ...steady('curlew-2') }, at: '16m', fires: [alertOfRedis] },
+    {
+      kind: 'fires', what: 'a mount of one node, which is another one on each', at: '16m', fires: [{ job: 'curlew', probe: 'data', type: 'mount', target: '/data' }],
+      series: Object.assign({}, ...['a', 'b', 'c'].map((instance) => {
+        const labels = labelsOf('data', 'mount', '/data', { instance })
+        return { ...up(labels), ...runs(labels, instance === 'a' ? '0x10 1 2 3 4 4x20' : '0x60', '0+11x60') }
+      })),
+    },
+    { kind: 'quiet', what: 'what is left of a node that nobody reached', series: { ...up(REDIS), ...runs(REDIS, '0x10 1 2 3 4 4x20', '0+11x60'), ...told('default', 'NodeUnreachableFromNodes') }, at: '16m', fires: [] },
     { kind: 'boundary', what: 'two failures', series: { ...up(REDIS), ...runs(REDIS, '0x10 1 2 2x30', '0+11x60') }, at: '16m', fires: [] },
   ],
 })
@@ -166,8 +177,8 @@ function on(host: string, instance: string): Record<string, string> {
 }
 
 /** That an alert has told of an outage. */
-function told(cluster: string): Record<string, string> {
-  const labels = { alertname: 'DependencyDown', alertstate: 'firing', severity: 'critical', scope: 'dependency', root, host: '10.0.0.1', cluster, ...alertOfRedis }
+function told(cluster: string, alertname = 'DependencyDown'): Record<string, string> {
+  const labels = { alertname, alertstate: 'firing', severity: 'critical', scope: 'dependency', root, host: '10.0.0.1', cluster, ...alertOfRedis }
   return { [`ALERTS{${Object.entries(labels).map(([name, value]) => `${name}="${value}"`).join(',')}}`]: '_x10 1x3 _x20' }
 }
 
@@ -177,6 +188,11 @@ function up(labels: string, every = 5): Record<string, string> {
 
 function well(instance: string): Record<string, string> {
   return up(seenFrom(instance))
+}
+
+/** Where nothing failed. */
+function steady(instance: string): Record<string, string> {
+  return { ...well(instance), ...runs(seenFrom(instance), '0x60', '0+12x60') }
 }
 
 function explained(by: string): Record<string, string> {

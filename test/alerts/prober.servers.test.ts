@@ -75,6 +75,7 @@ const OPS = { ...CURLEW, channel: 'ops' }
 alertContract(prober, {
   CurlewTargetDown: [
     ...zeroed('up', 2),
+    { kind: 'quiet', what: 'a pod that was scraped while it ended, and is gone', series: { [`up${own('worker-1/curlew-0')}`]: '1x9 0x1 stale', [`up${own('worker-1/curlew-1')}`]: '_x11 1x30' }, at: '12m', fires: [] },
     { kind: 'fires', what: 'with the node of its instance', series: { [`up${own('worker-1/curlew-0')}`]: '0x30' }, at: '15m', fires: [{ ...CURLEW, instance: 'worker-1/curlew-0', node: 'worker-1' }] },
   ],
   CurlewAbsent: [

@@ -10,10 +10,13 @@ const ANSWERS: RecordSpec = {
   expr: (settings) => merged(settings, 'avg', `avg_over_time(${of(settings, 'probe_kube_dns_duration_seconds', 'phase="request"')}[${window(settings, TEN_MINUTES_MS)}])`, 'phase'),
 }
 
-/** Addresses of the API that discovery finds: servers, the Service, the kubeconfig's. */
+/**
+ * Addresses of the API that discovery finds: servers, the Service, the kubeconfig's. From outside it finds that one alone: another Curlew that asks this
+ * cluster from there, while the one inside is away, has lost no server.
+ */
 const API_FOUND: RecordSpec = {
   record: 'cluster:kube_api_found:targets',
-  expr: (settings) => `max by (job, cluster) (${held(settings, 'curlew_discovery_targets', 'source="api"')}) > 0`,
+  expr: (settings) => `max by (job, cluster) (${held(settings, 'curlew_discovery_targets', 'source="api"')}) > 1`,
 }
 
 const NODES = 'type="kube-node"'

@@ -59,10 +59,14 @@ unless ${majority(settings, `${healthy} == 0`, healthy)}`
       thresholds: { failures: { value: 3, help: 'failed runs in 15 minutes' } },
       expr(settings, { failures }) {
         // Of each Curlew by itself: one that sees it down all the time is DependencyPartiallyUnreachable.
-        const failed = `increase(${of(settings, 'probe_runs_total', 'result="failed"')}[${window(settings, 15 * MINUTE_MS)}]) and ignoring (result) ${held(settings, 'probe_healthy')} == 1`
-        return `${merged(settings, 'max', failed, 'result')} >= ${failures}
+        const failed = (matchers = '') => `increase(${of(settings, 'probe_runs_total', `result="failed"${matchers}`)}[${window(settings, 15 * MINUTE_MS)}]) and ignoring (result) ${held(settings, 'probe_healthy')} == 1`
+        const count = (expr: string) => merged(settings, 'count', expr, 'result')
+        // A node that was cut off for a minute brings a failure of everything it asks: others that saw none know better. A path is another one on each node.
+        const [all, none] = [failed(',target!~"/.*"'), `(${failed(',target!~"/.*"')}) < ${failures}`]
+        return `${merged(settings, 'max', failed(), 'result')} >= ${failures}
 and ${oftenEnough(settings, 15 * MINUTE_MS)}
-${unlessTold(settings, [...OUTAGES, 'DependencyPartiallyUnreachable'], 15 * MINUTE_MS)}`
+unless (${count(none)} >= 0.5 * ${count(all)}) > 1
+${unlessTold(settings, [...OUTAGES, 'DependencyPartiallyUnreachable', 'NodeUnreachableFromNodes', 'MeshEdgeBroken', 'MeshPacketsTooLarge'], 15 * MINUTE_MS)}`
       },
       summary: `${TARGET} fails now and then`,
       description: () => `The {{ $labels.type }} probe ${TARGET} failed {{ printf "%.0f" $value }} times in 15 minutes and was well again in between: too short for an outage, long enough for users to notice.`,

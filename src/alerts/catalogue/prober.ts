@@ -57,7 +57,8 @@ or ${unknown} and on (job, cluster) last_over_time(${of(settings, API_DOWN.recor
 const itself: readonly AlertSpec[] = [
   {
     name: 'CurlewTargetDown', severity: 'critical', scope: 'prober', forMs: 2 * MINUTE_MS, dashboard: 'curlew-prober',
-    expr: (settings) => ofItsNode(`${held(settings, 'up')} == 0`),
+    // As it is now: an agent whose pod is gone is not down, and each rollout leaves one.
+      expr: (settings) => ofItsNode(`${of(settings, 'up')} == 0`),
     summary: 'Curlew at {{ $labels.instance }} cannot be scraped',
     description: () => 'Prometheus gets no metrics from {{ $labels.instance }}. What this Curlew watches is not watched: no alert about it will come, and the state of what fires now is not known.',
   },
