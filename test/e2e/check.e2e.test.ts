@@ -153,7 +153,7 @@ describe('what is probed', () => {
     const { port } = server.address() as AddressInfo
     const { code, stderr } = await runCurlew(['check', `http://127.0.0.1:${port}/`, '--wait', '20s'], {})
     server.close()
-    expect(stderr).toContain('0 of 1 ok, waiting')
+    expect(stderr).toContain(`curlew: 0 of 1 ok, waiting for http http://127.0.0.1:${port}/ (assert/mismatch)\n`)
     expect(code).toBe(0)
   })
 
