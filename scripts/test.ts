@@ -10,9 +10,9 @@ import { z } from 'zod'
  * wait for servers and timeouts.
  */
 const SUITES = [
-  { name: 'unit', budget: 90, workers: 4 },
-  { name: 'servers', budget: 120, workers: 4 },
-  { name: 'faults', budget: 150, workers: 4 },
+  { name: 'unit', budget: 90, workers: 6 },
+  { name: 'servers', budget: 120, workers: 5 },
+  { name: 'faults', budget: 150, workers: 5 },
   { name: 'e2e', budget: 90, workers: 3 },
   { name: 'chaos', budget: 45, workers: 1 },
 ] as const

@@ -390,7 +390,7 @@ describe('a proxy', () => {
   it.each(['me:canary@proxy:3128', 'http://me:canary@proxy/x', 'http://me:can%ZZary@proxy:1', 'ftp://me:canary@proxy', 'http://me:canary@proxy:99999'])('that cannot be one is a mistake in the config, which is not quoted: %s', async (url) => {
     const api = await started()
     const kubeconfig = api.kubeconfig({ cluster: { 'proxy-url': url } })
-    expect(await failure((await clientOf({ kubeconfig })).json(version))).toMatchObject({ trouble: 'config', message: expect.stringMatching(/^cluster room-a: (?!.*(?:canary|ZZ)).*expected http:\/\/, https:\/\/ or socks5:\/\/ with a host and no path as proxy-url of \S+$/) as unknown })
+    expect(await failure((await clientOf({ kubeconfig })).json(version))).toMatchObject({ trouble: 'config', message: expect.stringMatching(/^cluster room-a: (?!.*(?:canary|%ZZ)).*expected http:\/\/, https:\/\/ or socks5:\/\/ with a host and no path as proxy-url of \S+$/) as unknown })
   })
 })
 
