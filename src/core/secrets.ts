@@ -6,8 +6,15 @@ export const HIDDEN = '<secret>'
 /** Shorter values cannot be replaced without making every text unreadable. */
 const SHORTEST = 4
 
+/** How many secrets that come and go are hidden at a time: a year of hourly tokens would have every text searched for nine thousand. */
+const MOST_PASSING = 256
+/** So long each of them is hidden at least, however many come after it: longer than it takes from its use until what was said of it is written, ms. */
+const PASSING_MS = 600_000
+
 const tainted = new Set<string>()
-/** Every form of what is tainted, longest first, so that a secret which begins like another leaves no tail behind. Undefined after a new one: a config may bring thousands at once. */
+/** What `taintPassing` was given, the latest last, and when. */
+const passing = new Map<string, number>()
+/** Every form of what both hold, longest first, so that a secret which begins like another leaves no tail behind. Undefined after a new one: a config may bring thousands at once. */
 let forms: readonly string[] | undefined
 /** Where `apart` keeps what is tainted while it runs. */
 let own: Set<string> | undefined
@@ -52,6 +59,23 @@ export function taint(text: string): void {
 }
 
 /**
+ * As `taint`, for what is renewed for as long as Curlew runs, as tokens are: it is forgotten ten minutes after its last use,
+ * if 256 others have been used since. Call it before each use, so that what is in use never is.
+ */
+export function taintPassing(text: string): void {
+  if (text.length < SHORTEST || tainted.has(text)) return
+  const known = passing.delete(text)
+  const now = performance.now()
+  passing.set(text, now)
+  if (known) return
+  for (const [oldest, at] of passing) {
+    if (passing.size <= MOST_PASSING || now - at < PASSING_MS) break
+    passing.delete(oldest)
+  }
+  forms = undefined
+}
+
+/**
  * Does some work whose secrets are not of Curlew's own config. They are hidden by `hide` alone, where its result is spoken
  * of: if a tenant's password is `timeout`, the word stays everywhere else, and it is forgotten with what it belongs to.
  */
@@ -75,7 +99,7 @@ function formsOf(texts: ReadonlySet<string>): readonly string[] {
 
 /** The text with every tainted value replaced. Everything that leaves the process as prose passes through here. */
 export function redact(text: string): string {
-  forms ??= formsOf(tainted)
+  forms ??= formsOf(new Set([...tainted, ...passing.keys()]))
   return without(text, forms)
 }
 

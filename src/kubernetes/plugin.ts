@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { RequestOptions } from 'node:https'
 import { z } from 'zod'
 import { killChild, startChild } from '../children.ts'
-import { taint } from '../core/secrets.ts'
+import { taintPassing } from '../core/secrets.ts'
 
 /** `exec` of a kubeconfig's user: a program that is run for credentials (client.authentication.k8s.io). */
 const execSchema = z.object({
@@ -32,6 +32,8 @@ type Credential = z.output<typeof answerSchema>['status']
 export const PLUGIN_MS = 60_000
 /** After its end its output may be open for so long, ms: what it leaves running may hold it for ever. */
 const LET_GO_MS = 1_000
+/** For so long what it has said is used even if it has expired, ms: where a clock is wrong all of it has. */
+const SAID_MS = 10_000
 const MOST_BYTES = 1 << 20
 /** Options and variables that are named so hold a secret, unless it is a path or too short for one. */
 const SECRET_NAME = /(?:secret|token|password|secret[-_]access[-_]key)$/i
@@ -54,16 +56,20 @@ export function readExec({ exec }: Pick<User, 'exec'>): Exec | undefined {
   return data
 }
 
-/** What it has said is kept until it expires; whoever wants it asked again makes another. */
+/** What it has said is kept until it expires, and for 10 s; whoever wants it asked again makes another. */
 export function createPlugin(exec: Exec, cluster: Cluster | null): Plugin {
   /** Ends the one that runs; one session is made at a time, so there is no other. */
   let stop: (() => void) | undefined
   let said: Credential | undefined
+  let saidAt = -Infinity
   let stopped = false
-  taintAll(exec)
 
   async function credential(): Promise<Credential> {
-    if (!said || Date.parse(said.expirationTimestamp ?? '') <= Date.now()) said = readAnswer(await run())
+    const isGood = said && !(Date.parse(said.expirationTimestamp ?? '') <= Date.now())
+    if (said && (isGood || performance.now() - saidAt < SAID_MS)) return said
+    taintAll(exec)
+    said = readAnswer(await run())
+    saidAt = performance.now()
     return said
   }
 
@@ -111,7 +117,9 @@ export function createPlugin(exec: Exec, cluster: Cluster | null): Plugin {
     async applyAuthentication(_user, options) {
       const { token, clientCertificateData: cert, clientKeyData: key } = await credential()
       if (cert !== undefined) Object.assign(options, { cert, key })
-      if (token !== undefined) options.headers = { ...options.headers, Authorization: `Bearer ${token}` }
+      if (token === undefined) return
+      taintPassing(token)
+      options.headers = { ...options.headers, Authorization: `Bearer ${token}` }
     },
     stop() {
       stopped = true
@@ -150,7 +158,6 @@ function readAnswer(text: string): Credential {
   if (!data) throw new Error('the credential plugin\'s answer is no ExecCredential')
   const { token, clientCertificateData, clientKeyData } = data.status
   if (token === undefined && (clientCertificateData === undefined || clientKeyData === undefined)) throw new Error('the credential plugin gave neither a token nor a certificate with its key')
-  if (token !== undefined) taint(token)
   return data.status
 }
 
@@ -164,5 +171,5 @@ function taintAll({ args, env }: Exec): void {
     }),
     ...(env ?? []).map(({ name, value }) => [name, value] as const),
   ]
-  for (const [name, value] of given) if (value !== undefined && SECRET_NAME.test(name) && value.length >= SHORTEST_SECRET && !/^(?:-|\.{0,2}\/)/.test(value)) taint(value)
+  for (const [name, value] of given) if (value !== undefined && SECRET_NAME.test(name) && value.length >= SHORTEST_SECRET && !/^(?:-|\.{0,2}\/)/.test(value)) taintPassing(value)
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { SharedCode } from '../core/codes.ts'
 import { hostPort } from '../core/fields.ts'
 import { defineProbe, ProbeFailure, type ProbeContext } from '../core/probe.ts'
-import { taint } from '../core/secrets.ts'
+import { taintPassing } from '../core/secrets.ts'
 import { wayTo, type TlsOptions } from '../core/way.ts'
 import { dial, dialFields, dialGauges } from './lib/dial.ts'
 import type { KeptAnswer } from './lib/http-kept.ts'
@@ -116,7 +116,7 @@ async function accessOf(read: Options, probe: Context): Promise<Access> {
 function tokenOf(path: string): string {
   try {
     const token = readFileSync(path, 'utf8').trim()
-    taint(token)
+    taintPassing(token)
     return token
   } catch (error) {
     throw new ProbeFailure('prober_denied', `token_file: expected a readable file: ${error instanceof Error ? error.message : String(error)}`)

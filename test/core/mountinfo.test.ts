@@ -47,7 +47,7 @@ describe('the way to a path', () => {
     const mounts = parseMountinfo(['1 0 8:1 / / rw - ext4 /dev/sda rw', ...stack].join('\n'))
     const began = performance.now()
     expect(mountsOnTheWay(mounts, '/data/x').at(-1)).toMatchObject({ id: 3_001 })
-    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(performance.now() - began).toBeLessThan(5_000)
   })
 
   it('ends where a mount is its own parent', () => {

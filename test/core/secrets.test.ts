@@ -1,5 +1,7 @@
-import { expect, it } from 'vitest'
-import { apart, HIDDEN, redact, Secret, taint } from '../../src/core/secrets.ts'
+import { afterEach, expect, it, vi } from 'vitest'
+import { apart, HIDDEN, redact, Secret, taint, taintPassing } from '../../src/core/secrets.ts'
+
+afterEach(() => { vi.useRealTimers() })
 
 it('replaces a secret as it is and as URLs, JSON and base64 carry it, the longest first', () => {
   taint('p@ss w/rd"x')
@@ -13,6 +15,26 @@ it('keeps the secrets of others apart', () => {
   expect(() => apart(() => { throw new Error('broken') })).toThrow('broken')
   taint('one-of-the-config')
   expect([hide('one-of-the-config'), redact('one-of-the-config')]).toEqual(['one-of-the-config', HIDDEN])
+})
+
+it('forgets tokens that many others have replaced, but none that is in use, and none of the config', () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  taint('token-of-the-config')
+  for (const token of ['token-of-the-config', 'token-replaced', 'token-in-use']) taintPassing(token)
+  for (let i = 0; i < 300; i++) {
+    vi.advanceTimersByTime(60_000)
+    taintPassing(`token-number-${i}`)
+    taintPassing('token-in-use')
+    if (i === 200) expect(redact('token-replaced')).toBe(HIDDEN)
+  }
+  expect(redact('token-of-the-config token-in-use token-number-299 token-number-100 dG9rZW4tbnVtYmVyLTEwMA==')).toBe(Array(5).fill(HIDDEN).join(' '))
+  expect(redact('token-replaced token-number-0')).toBe('token-replaced token-number-0')
+})
+
+it('forgets none that was used just now, however many others are', () => {
+  const tokens = Array.from({ length: 1_000 }, (_, index) => `token-of-cluster-${index}-`)
+  for (const token of tokens) taintPassing(token)
+  expect(tokens.map((token) => redact(token))).toEqual(tokens.map(() => HIDDEN))
 })
 
 it('takes thousands of secrets at once, and one that is no proper text', () => {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { ProbeFailure, type CodeSpec, type ProbeContext } from '../../core/probe.ts'
 import { orAbort } from '../../core/run.ts'
-import { taint } from '../../core/secrets.ts'
+import { taintPassing } from '../../core/secrets.ts'
 import { KubeError, type ClusterAccess, type Credentials, type KubeCall, type KubeClient, type KubeTrouble, type Project, type Selection } from '../../kubernetes/model.ts'
 import { loader } from './loader.ts'
 
@@ -130,7 +130,7 @@ export async function kubeApi(options: KubeOptions, probe: Pick<ProbeContext, 's
     async credentials() {
       const credentials = await inTime('read the credentials', () => shared.credentials())
       // Whoever is shown the token may say it again.
-      if (credentials.token !== undefined) taint(credentials.token)
+      if (credentials.token !== undefined) taintPassing(credentials.token)
       return credentials
     },
   }
