@@ -1,6 +1,6 @@
 // Servers newer than this Debian's own, taken from another suite's packages and kept beside it: nothing of them is installed.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
 export interface SuitePackage {
@@ -37,13 +37,19 @@ export const SID_KUBECTL: SuitePackage = {
   packages: ['kubectl'], commands: ['kubectl'], version: ['version', '--client'],
 }
 
+/** With WAITAOF (7.2), by which a replica knows that what it has written is on the server's disk. */
+export const SID_REDIS: SuitePackage = {
+  suite: 'sid', name: 'redis', why: 'the outbox that replicas share, on a current Redis',
+  packages: ['redis-server', 'redis-tools'], commands: ['redis-server'], ownLibraries: true,
+}
+
 /** Under the kube-apiserver of `npm run test:kubernetes`; no other suite needs it. */
 export const SID_ETCD: SuitePackage = {
   suite: 'sid', name: 'etcd', why: 'a real Kubernetes API', packages: ['etcd-server'], commands: ['etcd'],
 }
 
 /** What `npm test` needs. */
-export const SUITE_PACKAGES: readonly SuitePackage[] = [SID_PROMETHEUS, SID_MYSQL, SID_KUBECTL]
+export const SUITE_PACKAGES: readonly SuitePackage[] = [SID_PROMETHEUS, SID_MYSQL, SID_KUBECTL, SID_REDIS]
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
@@ -113,7 +119,8 @@ function withLibraries(program: string, root: string, folder: string): void {
   const loaded = Array.from(listed.matchAll(/=> (\/\S+)/g), ([, path]) => path ?? '')
   for (const path of [join(libraries, loader), ...loaded]) copyFileSync(path, join(lib, basename(path)))
   const name = basename(program)
-  renameSync(program, join(lib, name))
+  // It may be a link: some programs are one that looks at its name.
+  renameSync(realpathSync(program), join(lib, name))
   writeFileSync(join(folder, name), `#!/bin/sh\nlib=$(dirname "$0")/lib\nexec "$lib/${loader}" --library-path "$lib" "$lib/${name}" "$@"\n`, { mode: 0o755 })
 }
 

@@ -10,7 +10,7 @@ import { handOver } from './hand-over.ts'
 import { noticeFor } from './notice-for.ts'
 import type { Block, Notice } from './notice.ts'
 import type { NotifyConfig } from './options.ts'
-import { NotSynced, OutboxFull, type Accepted, type Entry, type Incoming, type LocalOutbox, type Outbox, type SharedOutbox } from './outbox.ts'
+import { OutboxFull, type Entry, type Incoming, type LocalOutbox, type Outbox, type SharedOutbox, type Written } from './outbox.ts'
 import type { FromForwarder } from './protocol.ts'
 import { routeName } from './routing.ts'
 import { split } from './split.ts'
@@ -36,8 +36,8 @@ export interface EngineDeps {
 }
 
 export interface Engine {
-  /** Durable when it resolves. `received` is how many alerts a webhook took for it. */
-  accept(incoming: readonly Incoming[], received: number): Promise<void>
+  /** Written when it resolves, in the order of the calls; durable when `durable` does. `received` is how many alerts a webhook took for it. */
+  accept(incoming: readonly Incoming[], received: number): Promise<{ readonly durable: Promise<void> }>
   /** The Watchdog has come. Durable when it resolves. */
   heard(): Promise<void>
   /** Ends what is being sent, and nothing more. */
@@ -54,7 +54,7 @@ export function createEngine({ config, bound, local, shared, lookUp, tell }: Eng
   const saidAt = new Map<string, number>()
   for (const channel of channels.values()) senders.set(channel.name, outboxes.map((outbox) => start(outbox, channel)))
   const keepOrder = shared && handOver(local, shared)
-  const deadman = createDeadman({ config, local, shared, accept: (incoming) => accept(incoming, 0), now: () => Date.now(), uptime: () => performance.now() })
+  const deadman = createDeadman({ config, local, shared, accept: async (incoming) => (await accept(incoming, 0)).durable, now: () => Date.now(), uptime: () => performance.now() })
   const beats = [every(DEPTHS_MS, tellDepths), every(SWEEP_MS, sweep), ...deadman ? [every(deadman.everyMs, deadman.beat)] : []]
 
   function start(outbox: Outbox, channel: BoundChannel): Sender {
@@ -153,24 +153,28 @@ export function createEngine({ config, bound, local, shared, lookUp, tell }: Eng
     },
   }
 
-  async function accept(incoming: readonly Incoming[], received: number): Promise<void> {
-    const { queued: _, ...counts } = await acceptSomewhere(incoming)
+  async function accept(incoming: readonly Incoming[], received: number): Promise<{ readonly durable: Promise<void> }> {
+    const { accepted: { queued: _, ...counts }, durable } = await writeSomewhere(incoming)
     const queued: Record<string, number> = {}
     for (const { channel, alerts } of incoming) queued[channel] = (queued[channel] ?? 0) + alerts.length
-    tell({ kind: 'accepted', received, ...counts, queued })
     for (const channel of Object.keys(queued)) for (const sender of senders.get(channel) ?? []) sender.wake()
+    return { durable: durable.then(() => tell({ kind: 'accepted', received, ...counts, queued })) }
   }
 
-  async function acceptSomewhere(incoming: readonly Incoming[]): Promise<Accepted> {
-    if (!shared) return local.accept(incoming, Date.now())
+  async function writeSomewhere(incoming: readonly Incoming[]): Promise<Written> {
+    if (!shared) return locally(incoming)
     try {
-      return await shared.accept(incoming, Date.now())
+      return await shared.write(incoming, Date.now())
     } catch (error) {
       // There it is told before long, or an earlier state of it is: the local one would tell it twice, or too early.
-      if (error instanceof OutboxFull || error instanceof NotSynced) throw error
+      if (error instanceof OutboxFull) throw error
       tell({ kind: 'log', level: 'warn', message: 'the shared outbox cannot take alerts, the local one does', fields: { error: text(error) } })
-      return local.accept(incoming, Date.now())
+      return locally(incoming)
     }
+  }
+
+  async function locally(incoming: readonly Incoming[]): Promise<Written> {
+    return { accepted: await local.accept(incoming, Date.now()), durable: Promise.resolve() }
   }
 }
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { bindChannel, type BoundChannel } from './bind.ts'
 import { createEngine, type Engine } from './engine.ts'
 import { createIntake, type Request } from './intake.ts'
@@ -45,7 +45,7 @@ let configured: Promise<void> = Promise.resolve()
 /** Writes, one after the other. */
 let turn: Promise<void> = Promise.resolve()
 const lookup = createLookup(tell)
-const takeIn = createIntake(tell)
+const intake = createIntake(tell)
 
 const lines = createInterface({ input: process.stdin, crlfDelay: Infinity })
 lines.on('line', (line) => {
@@ -57,7 +57,7 @@ lines.on('line', (line) => {
     const first = configured
     if (!running) void inTurn(() => first)
   } else {
-    waiting.push({ id: message.id, path: message.path, body: message.body })
+    waiting.push({ id: message.id, path: message.path, body: message.body, at: performance.now() })
     if (waiting.length === 1) void inTurn(write)
   }
 })
@@ -133,17 +133,17 @@ async function open(config: NotifyConfig, directory: string): Promise<Opened> {
 
 /** Its senders have ended. */
 async function close({ local, shared, lock }: Opened): Promise<void> {
+  await intake.answered()
   await Promise.all([local.close(), shared?.close()])
   if (stopped || lock !== running?.lock) lock.release()
 }
 
 /** Writes what has come in, in one step, and answers when it is durable. */
 async function write(): Promise<void> {
-  // All that lies ready is read before the disk is waited for.
-  await nextTurn()
+  await intake.gathered()
   const requests = waiting.splice(0, MOST_AT_ONCE)
   if (waiting.length > 0) void inTurn(write)
-  if (running) await takeIn(running, requests)
+  if (running) await intake.takeIn(running, requests)
   else for (const { id } of requests) tell({ kind: 'answer', id, status: 503, text: 'The outbox is not open.' })
 }
 

@@ -119,8 +119,17 @@ export interface LocalOutbox extends Outbox {
   drop(ids: readonly number[]): Promise<void>
 }
 
+/** Alerts that are written, in the order of the calls. */
+export interface Written {
+  readonly accepted: Accepted
+  /** Resolves when they are durable; rejects when that is not known: whoever sent them must send them again. */
+  readonly durable: Promise<void>
+}
+
 /** What replicas share. */
 export interface SharedOutbox extends Outbox {
+  /** `accept` for who has more to write while the disk, which may take a second for each, is waited for. */
+  write(incoming: readonly Incoming[], now: number): Promise<Written>
   /** For so many ms nobody composes for a channel from here: what this replica keeps for it by itself is older. 0 takes it back. */
   letFirst(channel: string, replica: string, ms: number): Promise<void>
 }

@@ -38,7 +38,7 @@ async function replica(chat: Fake, redis: string) {
 
 it('tells no end before its beginning, wherever each of them waits while a shared Redis goes and comes', { timeout: 60_000 }, async () => {
   const chat = await owner.opened(fakeWebhook({ rates: [] }))
-  const redis = await owner.started(startRedis({ args: ['--appendonly', 'yes'] }))
+  const redis = await owner.started(startRedis({ newest: true, args: ['--appendonly', 'yes'] }))
   const url = `redis://127.0.0.1:${redis.port}`
   const [one, two] = await Promise.all([replica(chat, url), replica(chat, url)])
   const chatIs = (up: boolean) => chat.fail(() => (up ? undefined : { status: 500, body: '' }))

@@ -28,7 +28,7 @@ it('asks the Curlew that owns the probe, and shows, sends again and forgets what
   expect(textOf(slack)).toContain('connect refused')
 
   slack.fail(() => ({ status: 400, body: 'invalid_blocks' }))
-  expect((await postAlerts(curlew.url, firing('Refused'))).status).toBe(200)
+  await eventually(async () => (await postAlerts(curlew.url, firing('Refused'))).status === 200, 8_000, 'the webhook')
   const dead = (...args: string[]) => runCurlew(['notify', 'dead', ...args, '-c', config], { cwd: path })
   const listed = await eventually(async () => {
     const { stdout } = await dead()
@@ -37,7 +37,7 @@ it('asks the Curlew that owns the probe, and shows, sends again and forgets what
   expect(listed).toMatch(/ops {2}Refused firing {2}rejected/)
   const id = /^\s*(\d+)/.exec(listed)?.[1] ?? ''
   expect(JSON.parse((await dead('show', id)).stdout)).toMatchObject({ id, channel: 'ops', reason: 'rejected', alert: { labels: { alertname: 'Refused' } } })
-  expect((await postAlerts(curlew.url, firing('Forgotten'))).status).toBe(200)
+  await eventually(async () => (await postAlerts(curlew.url, firing('Forgotten'))).status === 200, 8_000, 'the webhook')
   await eventually(async () => (await dead()).stdout.includes('2 alerts given up'), 8_000, 'another dead alert')
   expect((await dead('forget')).code).toBe(2)
   expect(await dead('forget', String(Number(id) + 1))).toMatchObject({ code: 0, stdout: '1 alert forgotten\n' })
@@ -118,7 +118,7 @@ it('finds files of TLS where Curlew was started, and stays as it was where a rel
   expect(tried.stderr).not.toContain('inside Curlew')
   process.kill(curlew.pid, 'SIGHUP')
   await eventually(() => curlew.output().includes('https_proxy is no http:// or https:// URL of a proxy'), 8_000, 'a sentence')
-  expect((await postAlerts(curlew.url, firing('Second'))).status).toBe(200)
+  await eventually(async () => (await postAlerts(curlew.url, firing('Second'))).status === 200, 8_000, 'the webhook')
   await eventually(() => taken === 2, 5_000, 'the second alert')
   expect(curlew.output()).toContain('the old one stays')
 })

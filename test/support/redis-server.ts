@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { SID_REDIS, suiteCommand } from '../../scripts/debian-suite.ts'
 import { eventually, freePort, startProcess, temporaryDirectory, type Running } from './process.ts'
 import { listens } from './tcp.ts'
 
@@ -30,6 +31,8 @@ export interface Settings {
   readonly sentinel?: boolean
   /** A node of a cluster, without slots. */
   readonly cluster?: boolean
+  /** The newest instead of the machine's own. */
+  readonly newest?: boolean
 }
 
 const started = new Set<RedisServer>()
@@ -46,7 +49,7 @@ export async function startRedis(settings: Settings = {}): Promise<RedisServer> 
   }
 }
 
-async function start({ dir = temporaryDirectory().path, port: givenPort, args = [], config: lines = [], adminPassword, tls, sentinel = false, cluster = false }: Settings): Promise<RedisServer> {
+async function start({ dir = temporaryDirectory().path, port: givenPort, args = [], config: lines = [], adminPassword, tls, sentinel = false, cluster = false, newest = false }: Settings): Promise<RedisServer> {
   const port = givenPort ?? await freePort()
   const config = join(dir, `${port}.conf`)
   writeFileSync(config, lines.map((line) => `${line}\n`).join(''))
@@ -57,7 +60,7 @@ async function start({ dir = temporaryDirectory().path, port: givenPort, args = 
   // The port of the bus would be the port plus 10000, which may be too high or taken.
   if (cluster) own.push('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()), '--cluster-config-file', `${port}.nodes`)
   // Its title would overwrite its environment, by whose mark the end of a run finds what is left of it.
-  const process = await startProcess('redis-server', [config, ...ports, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', '--set-proc-title', 'no', ...own, ...args], {
+  const process = await startProcess(newest ? suiteCommand(SID_REDIS, 'redis-server') : 'redis-server', [config, ...ports, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', '--set-proc-title', 'no', ...own, ...args], {
     // It says so once the port is its own: another server may listen there.
     ready: (output) => output.includes('Running mode=') && listens(port),
   })

@@ -14,14 +14,16 @@ export interface RedisConnection {
   run(script: ScriptName, keyBase: string, args: readonly (string | number)[]): Promise<readonly unknown[]>
   /** One other command; throws a sentence. */
   command(name: string, ...args: readonly (string | number)[]): Promise<unknown>
+  /** Whether a call would be sent, as far as is known. */
+  isUp(): boolean
   close(): void
 }
 
 /**
- * A connection that answers or rejects within 2 s and reconnects by itself. What was under way when it broke is not sent
- * again: nobody knows whether it was done, and the caller can look.
+ * A connection that answers or rejects within 2 s and reconnects by itself unless it shall not. What was under way when it broke
+ * is not sent again: nobody knows whether it was done, and the caller can look.
  */
-export async function connectRedis(url: Secret): Promise<RedisConnection> {
+export async function connectRedis(url: Secret, { reconnects = true } = {}): Promise<RedisConnection> {
   const redis = new Redis(url.reveal(), {
     lazyConnect: true,
     protocol: 2,
@@ -34,7 +36,7 @@ export async function connectRedis(url: Secret): Promise<RedisConnection> {
     commandTimeout: COMMAND_MS,
     socketTimeout: SILENCE_MS,
     keepAlive: 10_000,
-    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
+    retryStrategy: (attempt) => (reconnects ? Math.min(attempt * 100, 2_000) : null),
     // The master has become a replica: its name may lead to the new one.
     reconnectOnError: ({ message }) => message.startsWith('READONLY'),
   })
@@ -66,6 +68,7 @@ export async function connectRedis(url: Secret): Promise<RedisConnection> {
       return readAnswer(answer)
     },
     command: (name, ...args) => call(name, args),
+    isUp: () => redis.status === 'ready',
     close: () => redis.disconnect(),
   }
 }

@@ -1,9 +1,10 @@
 import type { Secret } from '../../core/secrets.ts'
-import { NotSynced, type Lease, type OutboxOptions, type SharedOutbox } from '../outbox.ts'
+import type { Lease, OutboxOptions, SharedOutbox } from '../outbox.ts'
 import { candidatesOf } from './candidates.ts'
 import { checkKeeping } from './redis-checks.ts'
 import { connectRedis, listOf, type RedisConnection } from './redis-connection.ts'
 import type { ScriptName } from './redis-scripts.ts'
+import { createWaits, type RedisWaits } from './redis-waits.ts'
 import { DEAD_COLUMNS, deadEntryOf, ENTRY_COLUMNS, entryOf, messageOf, type Stored } from './restore.ts'
 
 export interface RedisOutboxOptions {
@@ -17,8 +18,6 @@ export interface RedisOutboxOptions {
 const MESSAGE_COLUMNS = ['id', 'channel', 'parts', 'sent', 'attempts', 'next_at', 'digest'] as const
 /** What one `sweep` removes at most. */
 const SWEEP_ENTRIES = 1_000
-/** A file that is synced every second takes that long and a little, ms. */
-const DISK_MS = 1_500
 /** States expire by the clock of Redis: late enough that it need not agree with ours. */
 const STATE_SPARE_MS = 60_000
 
@@ -29,29 +28,36 @@ const STATE_SPARE_MS = 60_000
  */
 export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOptions, { dedupMs, entries: limit, keepDeadMs }: OutboxOptions): Promise<SharedOutbox> {
   const redis = await connectRedis(url)
-  const durable = durability === 'strict' ? await keepingConnection(redis, url) : undefined
+  const waits = durability === 'strict' ? await waitsFor(redis, url) : undefined
   const base = `{${prefix}outbox}:`
   const run = (script: ScriptName, ...args: readonly (string | number)[]) => redis.run(script, base, args)
-  /** A connection of its own waits for the disk: everything behind it waits with it. */
+  const runWritten = async (script: ScriptName, ...args: readonly (string | number)[]) => (waits
+    ? await waits.write((connection) => connection.run(script, base, args))
+    : { result: await run(script, ...args), synced: Promise.resolve() })
   const runKept = async (script: ScriptName, ...args: readonly (string | number)[]) => {
-    if (!durable) return await run(script, ...args)
-    const answer = await durable.run(script, base, args)
-    const synced = await durable.command('WAITAOF', 1, 0, DISK_MS)
-    if (!Array.isArray(synced) || Number(synced[0]) < 1) throw new NotSynced(`Redis has not synced its append-only file within ${DISK_MS} ms`)
-    return answer
+    const { result, synced } = await runWritten(script, ...args)
+    await synced
+    return result
   }
   const roomOf = ([waitMs, left]: readonly unknown[]) => ({ waitMs: Number(waitMs), left: Number(left) })
   const holder = ({ channel, fence }: Lease) => [channel, fence] as const
 
+  const write: SharedOutbox['write'] = async (incoming, now) => {
+    const candidates = candidatesOf(incoming).flatMap(({ acceptance, item, route, channel, alert, firing, reminder, rank }) => [
+      acceptance, item, route, channel, alert.fingerprint, Number(firing), Number(reminder), rank, JSON.stringify(alert),
+    ])
+    const contexts = incoming.map(({ context }) => JSON.stringify(context))
+    const { result: [queued, duplicates, merged], synced } = await runWritten('accept', now, dedupMs, limit, dedupMs + STATE_SPARE_MS, contexts.length, ...contexts, ...candidates)
+    return { accepted: { queued: Number(queued), duplicates: Number(duplicates), merged: Number(merged) }, durable: synced }
+  }
+
   return {
     async accept(incoming, now) {
-      const candidates = candidatesOf(incoming).flatMap(({ acceptance, item, route, channel, alert, firing, reminder, rank }) => [
-        acceptance, item, route, channel, alert.fingerprint, Number(firing), Number(reminder), rank, JSON.stringify(alert),
-      ])
-      const contexts = incoming.map(({ context }) => JSON.stringify(context))
-      const [queued, duplicates, merged] = await runKept('accept', now, dedupMs, limit, dedupMs + STATE_SPARE_MS, contexts.length, ...contexts, ...candidates)
-      return { queued: Number(queued), duplicates: Number(duplicates), merged: Number(merged) }
+      const { accepted, durable } = await write(incoming, now)
+      await durable
+      return accepted
     },
+    write,
     async lease(channel, ms, now) {
       const [fence] = await run('lease', channel, ms, now)
       return fence === undefined ? undefined : { channel, fence: Number(fence) }
@@ -110,16 +116,16 @@ export async function openRedisOutbox({ url, prefix, durability }: RedisOutboxOp
     async sweep(now) { await run('sweep', now, now - keepDeadMs, SWEEP_ENTRIES) },
     async close() {
       redis.close()
-      durable?.close()
+      waits?.close()
     },
   }
 }
 
-/** The connection that waits for the server's disk, where that is needed and can be done. */
-async function keepingConnection(redis: RedisConnection, url: Secret): Promise<RedisConnection | undefined> {
+/** What waits for the server's disk, where that is needed and can be done. */
+async function waitsFor(redis: RedisConnection, url: Secret): Promise<RedisWaits | undefined> {
   try {
     const { waitsForDisk } = await checkKeeping(redis)
-    return waitsForDisk ? await connectRedis(url) : undefined
+    return waitsForDisk ? createWaits(() => connectRedis(url, { reconnects: false })) : undefined
   } catch (error) {
     redis.close()
     throw error

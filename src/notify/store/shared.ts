@@ -1,5 +1,5 @@
 import type { NotifyConfig } from '../options.ts'
-import type { OutboxOptions, SharedOutbox } from '../outbox.ts'
+import type { OutboxOptions, SharedOutbox, Written } from '../outbox.ts'
 import type { FromForwarder } from '../protocol.ts'
 import { RedisRefused } from './redis-checks.ts'
 import { RedisAway } from './redis-connection.ts'
@@ -14,9 +14,9 @@ const OF_THE_WORK = ['LeaseLost', 'OutboxFull', 'EntriesChanged', 'NotSynced']
 
 /**
  * The outbox that replicas share, on Redis. One that is not to be relied upon is refused at the start, with a sentence; one
- * that cannot be reached, or hangs, is looked for again and again, and every call rejects at once meanwhile. `accept` never is
- * the one that looks: somebody waits for its answer. Nothing is composed from one that is just back: what replicas have kept
- * by themselves meanwhile is to be told first.
+ * that cannot be reached, or hangs, is looked for again and again, and every call rejects at once meanwhile. `accept` and
+ * `write` never are those that look: somebody waits for their answer. Nothing is composed from one that is just back: what
+ * replicas have kept by themselves meanwhile is to be told first.
  */
 export async function openShared(redis: NonNullable<NotifyConfig['redis']>, options: OutboxOptions, tell: (line: FromForwarder) => void): Promise<SharedOutbox> {
   let current: SharedOutbox | undefined
@@ -47,10 +47,19 @@ export async function openShared(redis: NonNullable<NotifyConfig['redis']>, opti
       say(true)
       return result
     } catch (error) {
-      if (error instanceof RedisAway) awaySince = performance.now()
-      if (!(error instanceof Error && OF_THE_WORK.includes(error.name))) say(false)
-      throw error
+      throw noted(error)
     }
+  }
+
+  function noted(error: unknown): unknown {
+    if (error instanceof RedisAway) awaySince = performance.now()
+    if (!(error instanceof Error && OF_THE_WORK.includes(error.name))) say(false)
+    return error
+  }
+
+  async function write(...args: Parameters<SharedOutbox['write']>): Promise<Written> {
+    const { accepted, durable } = await use((outbox) => outbox.write(...args), false)
+    return { accepted, durable: durable.catch((error: unknown) => { throw noted(error) }) }
   }
 
   await use((outbox) => outbox.depths()).catch((error: unknown) => {
@@ -59,6 +68,7 @@ export async function openShared(redis: NonNullable<NotifyConfig['redis']>, opti
 
   return {
     accept: (...args) => use((outbox) => outbox.accept(...args), false),
+    write,
     lease: (...args) => use((outbox) => outbox.lease(...args)),
     renew: (...args) => use((outbox) => outbox.renew(...args)),
     release: (...args) => use((outbox) => outbox.release(...args)),

@@ -11,16 +11,22 @@ import { PROPERTY_OPTIONS, expectSameAsModel } from './properties.ts'
 import { firing, incomingOf, NOON, OPTIONS } from './samples.ts'
 
 let server: RedisServer
-beforeAll(async () => { server = await startRedis({ args: ['--appendonly', 'yes'] }) })
+let newest: RedisServer
+beforeAll(async () => {
+  server = await startRedis({ args: ['--appendonly', 'yes'] })
+  newest = await startRedis({ newest: true, args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
+})
 afterAll(stopRedisServers)
 
 const urlOf = ({ port }: RedisServer) => new Secret(`redis://127.0.0.1:${port}/0`)
 
-outboxContract('redis', async (options) => {
-  await server.admin.flushall()
-  const outbox = await openRedisOutbox({ url: urlOf(server), prefix: 'curlew:notify:', durability: 'strict' }, { ...OPTIONS, ...options })
-  return { outbox, close: () => outbox.close() }
-})
+for (const [name, of] of [['redis', () => server], ['the newest redis', () => newest]] as const) {
+  outboxContract(name, async (options) => {
+    await of().admin.flushall()
+    const outbox = await openRedisOutbox({ url: urlOf(of()), prefix: 'curlew:notify:', durability: 'strict' }, { ...OPTIONS, ...options })
+    return { outbox, close: () => outbox.close() }
+  })
+}
 
 it('answers as a plain model does, whatever is done to it', async () => {
   await expectSameAsModel(async () => {
