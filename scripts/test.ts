@@ -6,11 +6,11 @@ import { join, relative } from 'node:path'
 import { z } from 'zod'
 
 /**
- * Name of the vitest project, the seconds it may take on two shared cores, and how many files run at a time: most of them
- * wait for servers and timeouts.
+ * What the names of the suite's vitest projects begin with, the seconds it may take on two shared cores, and how many files
+ * run at a time: most of them wait for servers and timeouts.
  */
 const SUITES = [
-  { name: 'unit', budget: 90, workers: 6 },
+  { name: 'unit', budget: 90, workers: 5 },
   { name: 'servers', budget: 120, workers: 5 },
   { name: 'faults', budget: 150, workers: 5 },
   { name: 'e2e', budget: 90, workers: 3 },
@@ -46,13 +46,13 @@ for (const { name, budget, seconds, passed, failed, complaints } of tallies) {
 }
 end(sum(tallies.map(({ passed }) => passed)), sum(tallies.map(({ failed }) => failed)))
 
-/** Runs one vitest project. What is no failed test but not right either counts as one failure, so that the totals show it. */
+/** Runs one suite. What is no failed test but not right either counts as one failure, so that the totals show it. */
 function runSuite(name: string, budget: number, workers: number): Tally {
   const scratch = mkdtempSync(join(tmpdir(), 'curlew-report-'))
   try {
     const output = join(scratch, 'report.json')
     const { status } = spawnSync(process.execPath, [
-      join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project', name, `--maxWorkers=${workers}`, '--reporter=default', '--reporter=json', `--outputFile.json=${output}`,
+      join(root, 'node_modules/vitest/vitest.mjs'), 'run', `--project=${name}*`, `--maxWorkers=${workers}`, '--reporter=default', '--reporter=json', `--outputFile.json=${output}`,
     ], { cwd: root, stdio: 'inherit' })
     const { startTime, numPassedTests: passed, numFailedTests, testResults } = report.parse(JSON.parse(readFileSync(output, 'utf8')))
     // Until the last test has ended: now and then vitest waits a whole minute for a worker that has nothing left to do (its issue 8766).
@@ -64,7 +64,7 @@ function runSuite(name: string, budget: number, workers: number): Tally {
     const complaints = [...late, ...idle, ...broken]
     const failed = numFailedTests + complaints.length
     // Whoever sees only the end of the log must see which.
-    const named = testResults.flatMap((file) => file.assertionResults.filter((test) => test.status === 'failed').map((test) => `failed: ${test.fullName} (${relative(root, file.name)})${test.failureMessages[0] === undefined ? '' : `\n    ${test.failureMessages[0].split('\n')[0]}`}`))
+    const named = testResults.flatMap((file) => file.assertionResults.filter((test) => test.status === 'failed').map((test) => [`failed: ${test.fullName} (${relative(root, file.name)})`, ...firstLines(test.failureMessages[0] ?? '', file.name)].join('\n    ')))
     if (status !== 0 && failed === 0) return { passed, failed: 1, seconds, complaints: ['vitest failed though every test passed: see the errors above'] }
     return { passed, failed, seconds, complaints: [...complaints, ...named] }
   } catch (error) {
@@ -72,6 +72,12 @@ function runSuite(name: string, budget: number, workers: number): Tally {
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }
+}
+
+/** What a failure says, and where in the file of the test. */
+function firstLines(failure: string, file: string): string[] {
+  const [message = '', ...stack] = failure.split('\n')
+  return [message, ...stack.filter((line) => line.includes(`${file}:`)).slice(0, 1).map((line) => line.trim())]
 }
 
 function sum(numbers: readonly number[]): number {

@@ -113,9 +113,7 @@ export function faultTable(group: string, rows: readonly Fault[]): void {
 /** Runs `curlew check -o json` on one target. */
 async function look({ probe, wrap = [], env = {}, meanwhile }: Trial): Promise<Ran> {
   const asked = typeof probe === 'string' ? [probe] : ['-c', configOf(probe)]
-  // Started a hundred times: what is compiled once need not be again.
-  const compiled = { NODE_COMPILE_CACHE: join(process.env['CURLEW_TEST_RUN'] ?? '', 'compiled') }
-  return runCurlew(['check', '-o', 'json', ...asked], { wrap, env: { ...compiled, ...env }, ...(meanwhile ? { meanwhile } : {}) })
+  return runCurlew(['check', '-o', 'json', ...asked], { wrap, env, ...(meanwhile ? { meanwhile } : {}) })
 }
 
 function configOf(probe: Entry): string {

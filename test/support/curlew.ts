@@ -2,12 +2,15 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { startProcess, type Running } from './process.ts'
 
-const LAUNCHER = join(import.meta.dirname, '..', '..', 'bin', 'curlew.js')
+/** Of the checkout, which runs the sources, or of what `built.ts` has made of them. */
+const LAUNCHER = join(process.env['CURLEW_TEST_BUILT'] ?? join(import.meta.dirname, '..', '..'), 'bin', 'curlew.js')
 
 /** The environment without anything that would change what Curlew does. */
 function cleanEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR, CURLEW_TEST_RUN } = process.env
-  return { PATH, HOME, TMPDIR, CURLEW_TEST_RUN, LANG: 'C.UTF-8', ...env }
+  // Started a thousand times: what is compiled once need not be again.
+  const NODE_COMPILE_CACHE = join(CURLEW_TEST_RUN ?? '', 'compiled')
+  return { PATH, HOME, TMPDIR, CURLEW_TEST_RUN, NODE_COMPILE_CACHE, LANG: 'C.UTF-8', ...env }
 }
 
 export interface Ran {

@@ -486,7 +486,7 @@ describe('a reload', () => {
     expect(names()).toEqual(['node-n1', 'shop_redis'])
     expect(jobs().find(({ name }) => name === 'shop_redis')).toBe(before)
     expect(api.requests().slice(asked).some(({ path }) => path.startsWith('/api/v1/services'))).toBe(false)
-    expect(api.watches()).toHaveLength(2)
+    await eventually(() => api.watches().length === 2)
     configure({ rules: [{ role: 'node', probe: { type: 'ping', name: 'node-{name}', target: '{address}' } }] }, { clusters })
     await settled()
     expect(names()).toEqual(['node-n1'])
