@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startAlertmanager, type Alertmanager } from '../support/alertmanager.ts'
 import { serveCurlew, type Served } from '../support/curlew.ts'
 import { eventually, freePort, temporaryDirectory } from '../support/process.ts'
+import { watchStalls } from '../support/stalls.ts'
 import { fakeDingtalk } from '../notify/fakes/dingtalk.ts'
 import { fakeFeishu } from '../notify/fakes/feishu.ts'
 import { fakeSlack, slackEntry } from '../notify/fakes/slack.ts'
@@ -35,6 +36,7 @@ let alertmanager: Alertmanager
 let curlew: Served | undefined
 let port: number
 const killedAt: number[] = []
+const stalls = watchStalls()
 let worstRss = 0
 const late: string[] = []
 /** The services fail until it is over, so that the end is a matter of seconds. */
@@ -60,6 +62,7 @@ receivers:
 }, 30_000)
 
 afterAll(async () => {
+  stalls.stop()
   await curlew?.stop('SIGKILL')
   await alertmanager?.stop()
   await Promise.all(Object.values(fakes ?? {}).map((fake) => fake.close()))
@@ -88,7 +91,7 @@ it(`tells every alert on every channel, in order and not twice, while services f
 
   for (const [name, fake] of Object.entries(fakes)) process.stdout.write(`${summary(name, fake)}\n`)
   for (const [name, { messages }] of Object.entries(fakes)) {
-    expect(unexplainedRepeats(messages, killedAt), name).toEqual([])
+    expect(unexplainedRepeats(messages, [...killedAt, ...stalls.at]), name).toEqual([])
     expect(disorders(messages), name).toEqual([])
     expect(messages.length, `${name}: fewer messages than alerts`).toBeLessThan(notifications * ALERTS_EACH)
   }

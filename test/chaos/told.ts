@@ -39,8 +39,8 @@ export function tellings(messages: readonly Taken[]): Telling[] {
 
 /**
  * What was told twice without cause. One message may be told again for each answer that was lost: the fake lost it, or a kill
- * (ms since 1970) came between the fake's taking it and the outbox's writing that down. A kill explains one message, as one is
- * under way at a time.
+ * (ms since 1970) came between the fake's taking it and the outbox's writing that down, or the machine stood still, so that the
+ * answer came too late. Each explains one message, as one is under way at a time.
  */
 export function unexplainedRepeats(messages: readonly Taken[], kills: readonly number[]): string[] {
   const left = [...kills]

@@ -63,7 +63,7 @@ export async function serveCurlew(
   const [command = process.execPath, ...rest] = [...wrap, process.execPath, LAUNCHER, ...serve, '--web.listen-address', '127.0.0.1:0', ...args]
   const address = /"address":"(https?:\/\/[^"]+)"/
   const running = await startProcess(command, rest, {
-    env: cleanEnv(env), withinMs: 15_000, ...(cwd === undefined ? {} : { cwd }),
+    env: cleanEnv(env), withinMs: 30_000, ...(cwd === undefined ? {} : { cwd }),
     ready: (output) => address.test(output),
   })
   const url = address.exec(running.output())?.[1] ?? ''
