@@ -15,7 +15,8 @@ afterEach(() => owner.end())
 
 it('asks the Curlew that owns the probe, and shows, sends again and forgets what was given up', { timeout: 30_000 }, async () => {
   const { path, write } = owner.place()
-  const slack = await owner.opened(fakeSlack())
+  // Its rate would be in the way of `notify test`, which goes past ours.
+  const slack = await owner.opened(fakeSlack({ rates: [] }))
   const prober = await owner.started(serveCurlew(['-c', write('owner.yaml', { probes: [{ name: 'cache', type: 'redis', target: '127.0.0.1:1', every: '200ms', timeout: '150ms' }] })], { cwd: path }))
   const config = write('curlew.yaml', {
     notify: { token: TOKEN, allow_private_destinations: true, curlews: [{ url: prober.url, match: ['severity="critical"'] }, { url: 'http://127.0.0.1:1', match: ['severity="info"'] }], channels: [{ name: 'ops', type: 'slack', ...slackEntry(slack) }], routes: [{ channel: 'ops' }] },
