@@ -20,11 +20,14 @@ export function watchStalls(): Stalls {
   return { at, stop: () => clearInterval(timer) }
 }
 
-/** Looks, and looks again, three times at most, where it is not as it should be and the machine has stood still. */
-export async function lookedAtWhileItRan<T>(look: () => Promise<T>, isAsExpected: (got: T) => boolean, isStarved: (got: T) => boolean = () => false): Promise<T> {
+/**
+ * Looks, and looks again, three times at most, where it is not as it should be and that may be the machine's doing: never a
+ * target that is accused, for that is what Curlew must not do then.
+ */
+export async function lookedAtWhileItRan<T>(look: () => Promise<T>, isAsExpected: (got: T) => boolean, mayBeTheMachine: (got: T, hasStoodStill: boolean) => boolean): Promise<T> {
   for (let looks = 1; ; looks++) {
     const stalls = watchStalls()
     const got = await look().finally(() => stalls.stop())
-    if (isAsExpected(got) || looks === 3 || (stalls.at.length === 0 && !isStarved(got))) return got
+    if (isAsExpected(got) || looks === 3 || !mayBeTheMachine(got, stalls.at.length > 0)) return got
   }
 }
